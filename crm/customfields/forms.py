@@ -1,0 +1,86 @@
+"""The form of custom fields, made by the field kinds. It collects input; cleaning is the service's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from crm.customfields.catalog import Use
+from crm.customfields.lookups import Lookups
+from crm.models import Membership
+from crm.permissions import can_edit_field, can_view_field
+
+
+class ValueForm(forms.Form):
+    """Fields named by `cf_…` ids, in display order. `raw()` is what to hand to a service."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.uses: dict[str, Use] = {}
+
+    def raw(self) -> dict[str, Any]:
+        """Return the input of every editable field, as typed: text, or a list where several values are taken."""
+        found: dict[str, Any] = {}
+        for name, use in self.uses.items():
+            if self.fields[name].disabled:
+                continue
+            found[name] = raw_input(self.data, self.add_prefix(name), use)
+        return found
+
+    def add_errors(self, errors: Mapping[str, str]) -> None:
+        """Show a service's errors at their fields; keys are `custom.cf_…` or `cf_…`; others go on top."""
+        self.full_clean()
+        self._errors.clear()
+        for key, sentence in errors.items():
+            name = key.removeprefix("custom.")
+            self.add_error(name if name in self.fields else None, sentence)
+
+
+def raw_input(data: Any, name: str, use: Use) -> Any:
+    """Return one field's raw input from a query dict or a plain mapping."""
+    if use.field.multiple and isinstance(data, QueryDict):
+        return data.getlist(name)
+    return data.get(name, [] if use.field.multiple else "")
+
+
+def value_form(
+    uses: Iterable[Use],
+    *,
+    actor: Membership,
+    lookups: Lookups,
+    data: Any = None,
+    initial: Mapping[str, Any] | None = None,
+    raw: Mapping[str, Any] | None = None,
+    require: bool = False,
+    prefix: str | None = None,
+) -> ValueForm:
+    """Return the form of these fields for the actor.
+
+    `initial`: stored values by field id. `raw`: what was typed, by `cf_…` id, shown even where it does not validate
+    (a draft); it wins over `initial`. A new record (`initial` None and no `raw`) starts with the defaults. Hidden kinds
+    and fields the actor may not view are left out, fields they may not edit are disabled.
+    """
+    form = ValueForm(data=data, prefix=prefix)
+    for use in uses:
+        if use.field.kind.hidden or not can_view_field(actor, use):
+            continue
+        name = use.field.public_id
+        field = use.field.kind.form_field(use, lookups)
+        field.label = use.field.name + (f" ({use.field.unit})" if use.field.unit else "")
+        field.help_text = use.field.description
+        field.required = False
+        field.disabled = not can_edit_field(actor, use)
+        field.is_required_on_publish = use.required
+        field.heading = use.heading
+        field.is_wide = use.field.kind.wide
+        if raw is not None and name in raw:
+            field.initial = raw[name]
+        else:
+            stored = use.field.default if initial is None and raw is None else (initial or {}).get(str(use.field.id))
+            field.initial = use.field.kind.initial(stored, use.field, lookups, actor.zone)
+        form.fields[name] = field
+        form.uses[name] = use
+    return form

@@ -1,0 +1,110 @@
+"""The event log: one row per change, written in the change's transaction, read by history, undo, webhooks and audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crm.models import Event, Membership
+
+
+@dataclass(frozen=True)
+class Door:
+    """Through which door the current request came: `page`, `api`, `import` or `system`."""
+
+    name: str = "system"
+    request_id: str = ""
+    api_key_id: int | None = None
+
+
+_door: ContextVar[Door] = ContextVar("door", default=Door())
+
+
+@contextmanager
+def door(name: str, *, request_id: str = "", api_key_id: int | None = None) -> Iterator[None]:
+    """Everything written inside is recorded as having come through this door."""
+    token = _door.set(Door(name, request_id, api_key_id))
+    try:
+        yield
+    finally:
+        _door.reset(token)
+
+
+def current_door() -> str:
+    """Return the name of the current door."""
+    return _door.get().name
+
+
+def current_request_id() -> str:
+    return _door.get().request_id
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One change for `record_many`; see `record` for the meaning of each part."""
+
+    action: str
+    object_type: str
+    object_id: int
+    lead_id: int | None = None
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+    changed: list[str] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose values differ, sorted; a missing key equals None."""
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+
+
+def record(
+    actor: Membership,
+    action: str,
+    object_type: str,
+    object_id: int,
+    *,
+    lead_id: int | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    changed: list[str] | None = None,
+    meta: dict[str, Any] | None = None,
+) -> Event:
+    """Write one event. `before` and `after` are JSON-able; for updates pass the changed keys only.
+
+    Call it inside the transaction that makes the change.
+    """
+    row = EventRow(action, object_type, object_id, lead_id, before, after, changed or [], meta or {})
+    return record_many(actor, [row])[0]
+
+
+def record_many(actor: Membership, rows: Iterable[EventRow]) -> list[Event]:
+    """Write many events with few statements."""
+    from crm.models import Event
+
+    current = _door.get()
+    return Event.unscoped.bulk_create(
+        [
+            Event(
+                organization_id=actor.organization_id,
+                action=row.action,
+                object_type=row.object_type,
+                object_id=row.object_id,
+                lead_id=row.lead_id,
+                user_id=actor.user_id,
+                api_key_id=current.api_key_id,
+                door=current.name,
+                request_id=current.request_id,
+                changed=row.changed,
+                before=row.before,
+                after=row.after,
+                meta=row.meta,
+            )
+            for row in rows
+        ],
+        batch_size=1000,
+    )

@@ -1,0 +1,172 @@
+"""The tags every page draws with: icons, avatars, fields, moments. What they print is escaped."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+from zlib import crc32
+
+from django import forms, template
+from django.contrib.staticfiles import finders
+from django.forms import BoundField
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+COLORS = (
+    "blue", "azure", "indigo", "purple", "pink", "red", "orange", "yellow", "lime", "green", "teal", "cyan",
+)  # fmt: skip
+"""The named colours of types, statuses and options: each has a class `tp-color-<name>`."""
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+@register.simple_tag
+def vendor(name: str, file: str) -> str:
+    """Return the URL of a vendored file, whatever its version: {% vendor "htmx" "htmx.min.js" %}."""
+    return static(f"vendor/{name}-{_versions()[name]}/{file}")
+
+
+@cache
+def _versions() -> dict[str, str]:
+    with open(finders.find("vendor/manifest.json"), encoding="utf-8") as manifest:
+        return {row["name"]: row["version"] for row in json.load(manifest)}
+
+
+@register.simple_tag
+def icon(name: str, label: str = "", css: str = "") -> SafeString:
+    """Draw a Tabler icon. Without a label it is decoration, hidden from screen readers."""
+    meaning = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
+    return format_html(
+        '<svg class="icon {}" {} focusable="false"><use href="{}#tabler-{}"></use></svg>',
+        css, meaning, static("icons.svg"), name,
+    )  # fmt: skip
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+@register.simple_tag
+def avatar(name: str, size: str = "") -> SafeString:
+    """Draw initials on a colour that stays with the name. `size`: "", "sm", "lg". Put the name beside it in words."""
+    return format_html(
+        '<span class="tp-avatar {} {}" aria-hidden="true">{}</span>',
+        stable_color(name), f"tp-avatar-{size}" if size else "", initials(name),
+    )  # fmt: skip
+
+
+def initials(name: str) -> str:
+    """Return one or two capitals: of the first and the last word."""
+    words = [word for word in str(name or "").split() if word[0].isalnum()]
+    return "".join(word[0] for word in dict.fromkeys((words[0], words[-1]))).upper() if words else "?"
+
+
+@register.filter
+def stable_color(name: str) -> str:
+    """Return the class of a colour chosen by the name alone."""
+    return f"tp-color-{COLORS[crc32(str(name or '').encode()) % len(COLORS)]}"
+
+
+@register.filter
+def color_class(color: str) -> str:
+    """Return the class of a stored colour name; an unknown or empty one is grey."""
+    return f"tp-color-{color}" if color in COLORS else "tp-color-gray"
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+@register.simple_tag
+def timesince_tip(moment: datetime | date | None) -> SafeString:
+    """Say when: relative for seven days either way, then a date; the full time and zone are in the tooltip."""
+    if moment is None:
+        return SafeString("")
+    if not isinstance(moment, datetime):
+        return format_html('<time datetime="{}">{}</time>', moment.isoformat(), _day(moment))
+    local = timezone.localtime(moment)
+    full = f"{date_format(local, 'l, j F Y, H:i:s')} ({timezone.get_current_timezone_name()}, UTC{local:%z})"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), full, _relative(local, timezone.localtime())
+    )
+
+
+def _relative(moment: datetime, now: datetime) -> str:
+    past = moment <= now
+    minutes = int(abs(now - moment) / timedelta(minutes=1))
+    days = abs((now.date() - moment.date()).days)
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago" if past else f"in {minutes} min"
+    if days == 0:
+        return f"{minutes // 60} h ago" if past else f"in {minutes // 60} h"
+    if days == 1:
+        return f"{'yesterday' if past else 'tomorrow'} {moment:%H:%M}"
+    if days <= 7:
+        return f"{days} days ago" if past else f"in {days} days"
+    return _day(moment)
+
+
+def _day(moment: date) -> str:
+    return date_format(moment, "j M Y")
+
+
+# --- forms ------------------------------------------------------------------------------------------------------------
+@register.simple_tag
+def field(bound_field: BoundField, css: str = "", hide_label: bool = False) -> SafeString:
+    """Draw a whole field: label, control, help, errors, tied together for assistive technology."""
+    if bound_field.is_hidden:
+        return bound_field.as_widget()
+    widget = bound_field.field.widget
+    context = {
+        "field": bound_field,
+        "id": bound_field.auto_id or f"id_{bound_field.html_name}",
+        "kind": _kind(widget),
+        "control": bound_field.as_widget(attrs=_attributes(bound_field, widget)),
+        "css": css,
+        "hide_label": hide_label,
+    }
+    return SafeString(render_to_string("components/_field.html", context))
+
+
+@register.simple_tag
+def control(bound_field: BoundField, label: str = "") -> SafeString:
+    """Draw only the control of a field, for rows that carry their own words. `label` names it aloud."""
+    attributes = _attributes(bound_field, bound_field.field.widget)
+    return bound_field.as_widget(attrs=attributes | ({"aria-label": label} if label else {}))
+
+
+def _kind(widget: forms.Widget) -> str:
+    """Return how a widget is laid out: `group` (several inputs under one legend), `check`, or `line`."""
+    if isinstance(widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
+        return "group"
+    return "check" if isinstance(widget, forms.CheckboxInput) else "line"
+
+
+def _attributes(bound_field: BoundField, widget: forms.Widget) -> dict[str, Any]:
+    """Return what ties a control to its label, help and errors, with the theme's class for it."""
+    identity = bound_field.auto_id or f"id_{bound_field.html_name}"
+    ids = [
+        f"{identity}_{part}"
+        for part, there in (("help", bound_field.help_text), ("errors", bound_field.errors))
+        if there
+    ]
+    invalid = bool(bound_field.errors)
+    classes = [widget.attrs.get("class", ""), _theme_class(widget), "is-invalid" if invalid else ""]
+    attributes: dict[str, Any] = {
+        "id": identity,
+        "class": " ".join(filter(None, classes)),
+        "aria-describedby": " ".join(ids) or False,
+        "aria-invalid": "true" if invalid else False,
+    }
+    if "data-enhance" in widget.attrs:
+        attributes["aria-labelledby"] = f"{identity}_label"
+    return attributes
+
+
+def _theme_class(widget: forms.Widget) -> str:
+    if isinstance(widget, forms.CheckboxInput | forms.RadioSelect | forms.CheckboxSelectMultiple):
+        return "form-check-input"
+    return "form-select" if isinstance(widget, forms.Select) else "form-control"

@@ -1,0 +1,56 @@
+"""Saved reports and their tiles."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils.timezone import now
+
+from crm import ids
+from crm.models import User
+from crm.tenancy import TenantModel
+
+
+class Report(TenantModel):
+    """A named Activity Overview or Activity Comparison."""
+
+    class Kind(models.TextChoices):
+        OVERVIEW = "overview", "Activity Overview"
+        COMPARISON = "comparison", "Activity Comparison"
+
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    name = models.CharField(max_length=200)
+    owner = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    shared = models.BooleanField(default=False)
+    filters = models.JSONField(default=dict, help_text="Range, members, Smart View of the whole report")
+    date_created = models.DateTimeField(default=now)
+    date_updated = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "id"], name="report_in_organization")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def public_id(self) -> str:
+        return ids.encode("report", self.pk)
+
+
+class Tile(TenantModel):
+    """One metric on a report. `metric` is a key of the metric grammar (`reporting.metrics`)."""
+
+    report = models.ForeignKey(Report, on_delete=models.CASCADE, related_name="tiles")
+    metric = models.CharField(max_length=200)
+    name = models.CharField(max_length=200, blank=True)
+    options = models.JSONField(default=dict)
+    position = models.PositiveIntegerField(default=0)
+    width = models.PositiveSmallIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return self.name or self.metric
+
+    @property
+    def public_id(self) -> str:
+        return ids.encode("tile", self.pk)

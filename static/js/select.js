@@ -1,0 +1,71 @@
+// <select data-enhance> becomes a searchable one.
+//   data-remote-url="…"    search on the server: GET ?q= answers {"results": [{"value", "text"}]}
+//   data-placeholder="…"   shown while nothing is chosen
+//   data-create            let people type a new value
+// Options may carry data-color="green": a dot before the text.
+function enhance(select) {
+  if (select.tomselect || !window.TomSelect) return;
+  const url = select.dataset.remoteUrl;
+  const several = select.multiple;
+  const draw = (kind) => (data, escape) => {
+    const color = data.color ? `<span class="tp-dot tp-color-${escape(data.color)}"></span>` : "";
+    return `<div class="${kind}">${color}${escape(data.text)}</div>`;
+  };
+  const box = new window.TomSelect(select, {
+    plugins: several ? { remove_button: { title: "Remove" } } : select.required ? {} : { clear_button: { title: "Clear" } },
+    placeholder: select.dataset.placeholder || undefined,
+    create: "create" in select.dataset,
+    maxOptions: 500,
+    allowEmptyOption: false,
+    closeAfterSelect: !several,
+    hideSelected: several,
+    valueField: "value",
+    labelField: "text",
+    searchField: ["text"],
+    render: {
+      option: draw("option"),
+      item: draw("item"),
+      no_results: () => '<div class="no-results">Nothing matches.</div>',
+    },
+    ...(url && { load: remote(url), preload: "focus", shouldLoad: () => true }),
+  });
+  tie(select, box);
+}
+
+function remote(url) {
+  return (query, done) => {
+    const address = new URL(url, location.href);
+    address.searchParams.set("q", query);
+    fetch(address, { headers: { Accept: "application/json" }, credentials: "same-origin" })
+      .then((response) => (response.ok ? response.json() : { results: [] }))
+      .then(({ results }) => done(results))
+      .catch(() => done());
+  };
+}
+
+// The visible box takes over the label, the help and the error of the select.
+function tie(select, box) {
+  const control = box.control_input;
+  const label = select.getAttribute("aria-labelledby");
+  if (label) {
+    control.setAttribute("aria-labelledby", label);
+    box.dropdown_content.setAttribute("aria-labelledby", label);
+  } else if (select.getAttribute("aria-label")) {
+    control.setAttribute("aria-label", select.getAttribute("aria-label"));
+    box.dropdown_content.setAttribute("aria-label", select.getAttribute("aria-label"));
+  }
+  for (const name of ["aria-describedby", "aria-invalid"]) {
+    if (select.hasAttribute(name)) control.setAttribute(name, select.getAttribute(name));
+  }
+  // The autosave listens to `input`; Tom Select only says `change`.
+  box.on("change", () => select.dispatchEvent(new Event("input", { bubbles: true })));
+}
+
+function enhanceAll(root) {
+  if (root.matches?.("select[data-enhance]")) enhance(root);
+  root.querySelectorAll?.("select[data-enhance]").forEach(enhance);
+}
+
+enhanceAll(document);
+document.addEventListener("htmx:load", (event) => enhanceAll(event.detail.elt));
+document.addEventListener("htmx:beforeCleanupElement", (event) => event.detail.elt.tomselect?.destroy());
