@@ -61,6 +61,7 @@ class FieldKind:
     hidden: ClassVar[bool] = False
     has_options: ClassVar[bool] = False
     wide: ClassVar[bool] = False
+    refers_to: ClassVar[str] = ""  # user or contact: what stored ids name
     operators: ClassVar[tuple[str, ...]] = ("contains", "phrase", "starts", "is", "exists", "missing")
     value_name: ClassVar[str] = "text"
 
@@ -363,6 +364,7 @@ class Choices(FieldKind):
 
 class User(FieldKind):
     slug, label, storage, value_name = "user", "User", "ref", "user"
+    refers_to = "user"
     allows_multiple = True
     operators = ("any of", "none of", "me", "exists", "missing")
 
@@ -403,6 +405,7 @@ class User(FieldKind):
 
 class Contact(FieldKind):
     slug, label, storage, value_name = "contact", "Contact", "ref", "contact"
+    refers_to = "contact"
     allows_multiple = True
     operators = ("any of", "none of", "exists", "missing")
 

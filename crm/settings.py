@@ -223,6 +223,9 @@ Q_CLUSTER = {
 # What leads can be searched by, in the order the builder shows it. Each entry is one class (leads/search, activities/search).
 SEARCH_SOURCES = ["leads.search.sources.LEADS", "leads.search.sources.CONTACTS", "activities.search.ACTIVITIES"]
 
+# What must happen with a lead's activities when the lead is made, changes status or goes. Leads know nothing of activities.
+LEAD_OBSERVER = "activities.services.observer"
+
 # --- language and time ------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
 USE_I18N = False

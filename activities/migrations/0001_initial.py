@@ -6,94 +6,103 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Activity',
+            name="Activity",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(choices=[('draft', 'Draft'), ('published', 'Published')], max_length=10)),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('date_updated', models.DateTimeField(default=django.utils.timezone.now)),
-                ('activity_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('published_at', models.DateTimeField(null=True)),
-                ('created_on', models.DateField()),
-                ('pinned_at', models.DateTimeField(null=True)),
-                ('external_id', models.CharField(max_length=200, null=True)),
-                ('revision', models.PositiveIntegerField(default=1)),
-                ('values', models.JSONField(default=dict)),
-                ('draft_data', models.JSONField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("status", models.CharField(choices=[("draft", "Draft"), ("published", "Published")], max_length=10)),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                ("date_updated", models.DateTimeField(default=django.utils.timezone.now)),
+                ("activity_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("published_at", models.DateTimeField(null=True)),
+                ("created_on", models.DateField()),
+                ("pinned_at", models.DateTimeField(null=True)),
+                ("external_id", models.CharField(max_length=200, null=True)),
+                ("revision", models.PositiveIntegerField(default=1)),
+                ("values", models.JSONField(default=dict)),
+                ("draft_data", models.JSONField(null=True)),
             ],
             options={
-                'verbose_name_plural': 'activities',
-                'base_manager_name': 'unscoped',
-                'default_manager_name': 'objects',
+                "verbose_name_plural": "activities",
+                "base_manager_name": "unscoped",
+                "default_manager_name": "objects",
             },
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='ActivityType',
+            name="ActivityType",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('name_fold', models.CharField(editable=False, max_length=100)),
-                ('description', models.TextField(blank=True)),
-                ('icon', models.CharField(default='clipboard-check', max_length=40)),
-                ('color', models.CharField(default='blue', max_length=20)),
-                ('position', models.PositiveIntegerField(default=0)),
-                ('builtin', models.CharField(blank=True, help_text='note, call, … for kinds declared in code', max_length=30)),
-                ('system', models.BooleanField(default=False, help_text='Written by the product only; read-only')),
-                ('starter', models.CharField(blank=True, help_text='Key of the starter type it came from', max_length=40)),
-                ('api_only', models.BooleanField(default=False)),
-                ('edit_roles', models.JSONField(default=list, help_text='Role ids; empty = every role')),
-                ('view_roles', models.JSONField(default=list, help_text='Role ids; empty = every role')),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('date_updated', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("name_fold", models.CharField(editable=False, max_length=100)),
+                ("description", models.TextField(blank=True)),
+                ("icon", models.CharField(default="clipboard-check", max_length=40)),
+                ("color", models.CharField(default="blue", max_length=20)),
+                ("position", models.PositiveIntegerField(default=0)),
+                (
+                    "builtin",
+                    models.CharField(blank=True, help_text="note, call, … for kinds declared in code", max_length=30),
+                ),
+                ("system", models.BooleanField(default=False, help_text="Written by the product only; read-only")),
+                (
+                    "starter",
+                    models.CharField(blank=True, help_text="Key of the starter type it came from", max_length=40),
+                ),
+                ("api_only", models.BooleanField(default=False)),
+                ("edit_roles", models.JSONField(default=list, help_text="Role ids; empty = every role")),
+                ("view_roles", models.JSONField(default=list, help_text="Role ids; empty = every role")),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                ("date_updated", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='Comment',
+            name="Comment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField()),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('date_updated', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.TextField()),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                ("date_updated", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'unscoped',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "unscoped",
+                "default_manager_name": "objects",
             },
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='LeadActivityFact',
+            name="LeadActivityFact",
             fields=[
-                ('pk', models.CompositePrimaryKey('type_id', 'lead_id', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('type_id', models.BigIntegerField()),
-                ('lead_id', models.BigIntegerField()),
-                ('count', models.PositiveIntegerField(default=0)),
-                ('first_at', models.DateTimeField()),
-                ('last_at', models.DateTimeField()),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "type_id", "lead_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("type_id", models.BigIntegerField()),
+                ("lead_id", models.BigIntegerField()),
+                ("count", models.PositiveIntegerField(default=0)),
+                ("first_at", models.DateTimeField()),
+                ("last_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'lead_activity_fact',
+                "db_table": "lead_activity_fact",
             },
         ),
     ]

@@ -6,141 +6,223 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('activities', '0001_initial'),
-        ('crm', '0001_initial'),
-        ('leads', '0001_initial'),
+        ("activities", "0001_initial"),
+        ("crm", "0001_initial"),
+        ("leads", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='activity',
-            name='contact',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='leads.contact'),
+            model_name="activity",
+            name="contact",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="leads.contact"
+            ),
         ),
         migrations.AddField(
-            model_name='activity',
-            name='created_by',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="activity",
+            name="created_by",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='activity',
-            name='lead',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='activities', to='leads.lead'),
+            model_name="activity",
+            name="lead",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="activities", to="leads.lead"
+            ),
         ),
         migrations.AddField(
-            model_name='activity',
-            name='organization',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization'),
+            model_name="activity",
+            name="organization",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="crm.organization"
+            ),
         ),
         migrations.AddField(
-            model_name='activity',
-            name='updated_by',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="activity",
+            name="updated_by",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='activity',
-            name='user',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="activity",
+            name="user",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='activitytype',
-            name='created_by',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="activitytype",
+            name="created_by",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='activitytype',
-            name='fieldset',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='activity_type', to='crm.fieldset'),
+            model_name="activitytype",
+            name="fieldset",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT, related_name="activity_type", to="crm.fieldset"
+            ),
         ),
         migrations.AddField(
-            model_name='activitytype',
-            name='organization',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization'),
+            model_name="activitytype",
+            name="organization",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="crm.organization"
+            ),
         ),
         migrations.AddField(
-            model_name='activitytype',
-            name='updated_by',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="activitytype",
+            name="updated_by",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='activity',
-            name='type',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='activities', to='activities.activitytype'),
+            model_name="activity",
+            name="type",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="activities",
+                to="activities.activitytype",
+            ),
         ),
         migrations.AddField(
-            model_name='comment',
-            name='activity',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='comments', to='activities.activity'),
+            model_name="comment",
+            name="activity",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="comments", to="activities.activity"
+            ),
         ),
         migrations.AddField(
-            model_name='comment',
-            name='author',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="comment",
+            name="author",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='comment',
-            name='organization',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization'),
+            model_name="comment",
+            name="organization",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="crm.organization"
+            ),
         ),
         migrations.AddIndex(
-            model_name='leadactivityfact',
-            index=models.Index(fields=['lead_id', 'type_id'], name='lead_activity_fact_lead'),
+            model_name="leadactivityfact",
+            index=models.Index(fields=["lead_id", "type_id"], name="lead_activity_fact_lead"),
         ),
         migrations.AddConstraint(
-            model_name='activitytype',
-            constraint=models.UniqueConstraint(fields=('organization', 'name_fold'), name='type_name_once'),
+            model_name="activitytype",
+            constraint=models.UniqueConstraint(fields=("organization", "name_fold"), name="type_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='activitytype',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='type_in_organization'),
+            model_name="activitytype",
+            constraint=models.UniqueConstraint(fields=("organization", "id"), name="type_in_organization"),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(fields=['lead', '-activity_at', '-id'], name='activity_timeline'),
+            model_name="activity",
+            index=models.Index(fields=["lead", "-activity_at", "-id"], name="activity_timeline"),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'published')), fields=['type', 'lead'], name='activity_type_lead'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "published")), fields=["type", "lead"], name="activity_type_lead"
+            ),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'published')), fields=['type', 'date_created', 'created_by', 'lead'], name='activity_type_created'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "published")),
+                fields=["type", "date_created", "created_by", "lead"],
+                name="activity_type_created",
+            ),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'published')), fields=['type', 'created_on', 'created_by'], name='activity_type_day'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "published")),
+                fields=["type", "created_on", "created_by"],
+                name="activity_type_day",
+            ),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'published')), fields=['type', 'activity_at', 'user', 'lead'], name='activity_type_at'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "published")),
+                fields=["type", "activity_at", "user", "lead"],
+                name="activity_type_at",
+            ),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'published')), fields=['type', 'created_by', 'date_updated', 'lead'], name='activity_type_by_updated'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "published")),
+                fields=["type", "created_by", "date_updated", "lead"],
+                name="activity_type_by_updated",
+            ),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'published')), fields=['organization', '-date_created', '-id'], name='activity_by_created'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "published")),
+                fields=["organization", "-date_created", "-id"],
+                name="activity_by_created",
+            ),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'published')), fields=['organization', '-activity_at', '-id'], name='activity_by_at'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "published")),
+                fields=["organization", "-activity_at", "-id"],
+                name="activity_by_at",
+            ),
         ),
         migrations.AddIndex(
-            model_name='activity',
-            index=models.Index(condition=models.Q(('status', 'draft')), fields=['created_by', 'organization'], name='activity_drafts'),
+            model_name="activity",
+            index=models.Index(
+                condition=models.Q(("status", "draft")), fields=["created_by", "organization"], name="activity_drafts"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='activity',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='activity_in_organization'),
+            model_name="activity",
+            constraint=models.UniqueConstraint(fields=("organization", "id"), name="activity_in_organization"),
         ),
         migrations.AddConstraint(
-            model_name='activity',
-            constraint=models.UniqueConstraint(condition=models.Q(('external_id__isnull', False)), fields=('organization', 'external_id'), name='activity_external_id_once'),
+            model_name="activity",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("external_id__isnull", False)),
+                fields=("organization", "external_id"),
+                name="activity_external_id_once",
+            ),
         ),
     ]

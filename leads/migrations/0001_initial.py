@@ -9,194 +9,339 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('crm', '0001_initial'),
+        ("crm", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Lead',
+            name="Lead",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=300)),
-                ('name_fold', models.CharField(editable=False, help_text='Folded name, for search and sorting', max_length=300)),
-                ('description', models.TextField(blank=True)),
-                ('url', models.CharField(blank=True, max_length=500)),
-                ('addresses', models.JSONField(default=list)),
-                ('values', models.JSONField(default=dict)),
-                ('search_text', models.TextField(blank=True, editable=False)),
-                ('contacts_count', models.PositiveIntegerField(default=0)),
-                ('last_activity_at', models.DateTimeField(null=True)),
-                ('source', models.CharField(default='ui', help_text='ui, api, import, form', max_length=20)),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('date_updated', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
-                ('updated_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=300)),
+                (
+                    "name_fold",
+                    models.CharField(editable=False, help_text="Folded name, for search and sorting", max_length=300),
+                ),
+                ("description", models.TextField(blank=True)),
+                ("url", models.CharField(blank=True, max_length=500)),
+                ("addresses", models.JSONField(default=list)),
+                ("values", models.JSONField(default=dict)),
+                ("search_text", models.TextField(blank=True, editable=False)),
+                ("contacts_count", models.PositiveIntegerField(default=0)),
+                ("last_activity_at", models.DateTimeField(null=True)),
+                ("source", models.CharField(default="ui", help_text="ui, api, import, form", max_length=20)),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                ("date_updated", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='Contact',
+            name="Contact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(blank=True, max_length=300)),
-                ('title', models.CharField(blank=True, max_length=200)),
-                ('emails', models.JSONField(default=list)),
-                ('phones', models.JSONField(default=list)),
-                ('urls', models.JSONField(default=list)),
-                ('values', models.JSONField(default=dict)),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('date_updated', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
-                ('updated_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('lead', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='contacts', to='leads.lead')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(blank=True, max_length=300)),
+                ("title", models.CharField(blank=True, max_length=200)),
+                ("emails", models.JSONField(default=list)),
+                ("phones", models.JSONField(default=list)),
+                ("urls", models.JSONField(default=list)),
+                ("values", models.JSONField(default=dict)),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                ("date_updated", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="contacts", to="leads.lead"
+                    ),
+                ),
             ],
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='LeadStatus',
+            name="LeadStatus",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('label', models.CharField(max_length=100)),
-                ('color', models.CharField(blank=True, max_length=20)),
-                ('position', models.PositiveIntegerField(default=0)),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("label", models.CharField(max_length=100)),
+                ("color", models.CharField(blank=True, max_length=20)),
+                ("position", models.PositiveIntegerField(default=0)),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'lead statuses',
+                "verbose_name_plural": "lead statuses",
             },
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.AddField(
-            model_name='lead',
-            name='status',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='leads', to='leads.leadstatus'),
+            model_name="lead",
+            name="status",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="leads", to="leads.leadstatus"
+            ),
         ),
         migrations.CreateModel(
-            name='SmartView',
+            name="SmartView",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('lists', models.CharField(choices=[('lead', 'Leads'), ('contact', 'Contacts'), ('custom_activity', 'Activities')], default='lead', max_length=20)),
-                ('name', models.CharField(max_length=200)),
-                ('description', models.CharField(blank=True, max_length=500)),
-                ('query', models.JSONField()),
-                ('text', models.CharField(blank=True, help_text='Free-text words', max_length=500)),
-                ('columns', models.JSONField(default=list)),
-                ('sort', models.CharField(blank=True, max_length=100)),
-                ('shared', models.BooleanField(default=False, help_text='Everybody in the organization sees it')),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('date_updated', models.DateTimeField(default=django.utils.timezone.now)),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "lists",
+                    models.CharField(
+                        choices=[("lead", "Leads"), ("contact", "Contacts"), ("custom_activity", "Activities")],
+                        default="lead",
+                        max_length=20,
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("description", models.CharField(blank=True, max_length=500)),
+                ("query", models.JSONField()),
+                ("text", models.CharField(blank=True, help_text="Free-text words", max_length=500)),
+                ("columns", models.JSONField(default=list)),
+                ("sort", models.CharField(blank=True, max_length=100)),
+                ("shared", models.BooleanField(default=False, help_text="Everybody in the organization sees it")),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                ("date_updated", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='Task',
+            name="Task",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.CharField(max_length=1000)),
-                ('due_date', models.DateField(blank=True, null=True)),
-                ('done_at', models.DateTimeField(null=True)),
-                ('date_created', models.DateTimeField(default=django.utils.timezone.now)),
-                ('date_updated', models.DateTimeField(default=django.utils.timezone.now)),
-                ('assigned_to', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('created_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('lead', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='leads.lead')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("text", models.CharField(max_length=1000)),
+                ("due_date", models.DateField(blank=True, null=True)),
+                ("done_at", models.DateTimeField(null=True)),
+                ("date_created", models.DateTimeField(default=django.utils.timezone.now)),
+                ("date_updated", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "assigned_to",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tasks", to="leads.lead"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
             ],
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='ContactPoint',
+            name="ContactPoint",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('channel', models.CharField(help_text='email, phone, url, name', max_length=5)),
-                ('value', models.CharField(help_text='Lower case; phones as digits with a leading +', max_length=320)),
-                ('contact', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='points', to='leads.contact')),
-                ('organization', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.organization')),
-                ('lead', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='points', to='leads.lead')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("channel", models.CharField(help_text="email, phone, url, name", max_length=5)),
+                ("value", models.CharField(help_text="Lower case; phones as digits with a leading +", max_length=320)),
+                (
+                    "contact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="points", to="leads.contact"
+                    ),
+                ),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.organization",
+                    ),
+                ),
+                (
+                    "lead",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="points", to="leads.lead"
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['organization', 'channel', 'value', 'lead'], name='contact_point_value')],
+                "indexes": [
+                    models.Index(fields=["organization", "channel", "value", "lead"], name="contact_point_value")
+                ],
             },
             managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unscoped', django.db.models.manager.Manager()),
+                ("objects", django.db.models.manager.Manager()),
+                ("unscoped", django.db.models.manager.Manager()),
             ],
         ),
         migrations.AddIndex(
-            model_name='contact',
-            index=models.Index(fields=['organization', '-date_created', '-id'], name='contact_by_created'),
+            model_name="contact",
+            index=models.Index(fields=["organization", "-date_created", "-id"], name="contact_by_created"),
         ),
         migrations.AddConstraint(
-            model_name='contact',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='contact_in_organization'),
+            model_name="contact",
+            constraint=models.UniqueConstraint(fields=("organization", "id"), name="contact_in_organization"),
         ),
         migrations.AddConstraint(
-            model_name='leadstatus',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('label'), models.F('organization'), name='status_label_once'),
+            model_name="leadstatus",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("label"), models.F("organization"), name="status_label_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='leadstatus',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='status_in_organization'),
+            model_name="leadstatus",
+            constraint=models.UniqueConstraint(fields=("organization", "id"), name="status_in_organization"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['organization', 'name_fold', 'id'], name='lead_by_name'),
+            model_name="lead",
+            index=models.Index(fields=["organization", "name_fold", "id"], name="lead_by_name"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['organization', '-last_activity_at', '-id'], name='lead_by_activity'),
+            model_name="lead",
+            index=models.Index(fields=["organization", "-last_activity_at", "-id"], name="lead_by_activity"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['organization', '-date_created', '-id'], name='lead_by_created'),
+            model_name="lead",
+            index=models.Index(fields=["organization", "-date_created", "-id"], name="lead_by_created"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['organization', '-date_updated', '-id'], name='lead_by_updated'),
+            model_name="lead",
+            index=models.Index(fields=["organization", "-date_updated", "-id"], name="lead_by_updated"),
         ),
         migrations.AddIndex(
-            model_name='lead',
-            index=models.Index(fields=['organization', 'status', 'name_fold', 'id'], name='lead_by_status'),
+            model_name="lead",
+            index=models.Index(fields=["organization", "status", "name_fold", "id"], name="lead_by_status"),
         ),
         migrations.AddConstraint(
-            model_name='lead',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='lead_in_organization'),
+            model_name="lead",
+            constraint=models.UniqueConstraint(fields=("organization", "id"), name="lead_in_organization"),
         ),
         migrations.AddConstraint(
-            model_name='smartview',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='smart_view_in_organization'),
+            model_name="smartview",
+            constraint=models.UniqueConstraint(fields=("organization", "id"), name="smart_view_in_organization"),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('done_at', None)), fields=['organization', 'assigned_to', 'due_date'], name='task_open'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("done_at", None)),
+                fields=["organization", "assigned_to", "due_date"],
+                name="task_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.UniqueConstraint(fields=('organization', 'id'), name='task_in_organization'),
+            model_name="task",
+            constraint=models.UniqueConstraint(fields=("organization", "id"), name="task_in_organization"),
         ),
     ]

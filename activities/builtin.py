@@ -1,0 +1,91 @@
+"""Built-in kinds and system entries: declared here, kept as rows of the same tables as custom types.
+
+To add one: a declaration here; `manage.py sync_builtins` gives it to organizations that exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BuiltinField:
+    """`key` is the API's name of the field; `options` for choices."""
+
+    key: str
+    name: str
+    kind: str
+    required: bool = False
+    options: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """`api_type`: the `_type` of the REST API. `event_type`: the object type of events."""
+
+    slug: str
+    name: str
+    icon: str
+    color: str
+    api_type: str
+    event_type: str
+    fields: tuple[BuiltinField, ...]
+    system: bool = False
+
+
+BUILTINS: dict[str, Builtin] = {
+    row.slug: row
+    for row in (
+        Builtin("note", "Note", "note", "yellow", "Note", "activity.note", (
+            BuiltinField("title", "Title", "text"),
+            BuiltinField("note", "Note", "textarea", required=True),
+        )),
+        Builtin("call", "Call", "phone", "green", "Call", "activity.call", (
+            BuiltinField("direction", "Direction", "choices", options=("outbound", "inbound")),
+            BuiltinField("disposition", "Disposition", "choices", options=(
+                "answered", "no-answer", "vm-answer", "vm-left", "busy", "blocked", "error", "abandoned")),
+            BuiltinField("duration", "Duration", "number", settings={"unit": "s", "minimum": "0"}),
+            BuiltinField("phone", "Phone", "phone"),
+            BuiltinField("note", "Notes", "textarea"),
+            BuiltinField("recording_url", "Recording", "url"),
+        )),
+        Builtin("email", "Email", "mail", "purple", "Email", "activity.email", (
+            BuiltinField("direction", "Direction", "choices", options=("outgoing", "incoming")),
+            BuiltinField("subject", "Subject", "text"),
+            BuiltinField("sender", "From", "text"),
+            BuiltinField("to", "To", "text"),
+            BuiltinField("body_text", "Body", "textarea"),
+        )),
+        Builtin("sms", "SMS", "message", "cyan", "SMS", "activity.sms", (
+            BuiltinField("direction", "Direction", "choices", options=("outbound", "inbound")),
+            BuiltinField("remote_phone", "Phone", "phone"),
+            BuiltinField("text", "Text", "textarea", required=True),
+        )),
+        Builtin("meeting", "Meeting", "calendar", "orange", "Meeting", "activity.meeting", (
+            BuiltinField("title", "Title", "text", required=True),
+            BuiltinField("starts_at", "Starts", "datetime"),
+            BuiltinField("ends_at", "Ends", "datetime"),
+            BuiltinField("location", "Location", "text"),
+            BuiltinField("note", "Notes", "textarea"),
+        )),
+        Builtin("created", "Lead created", "plus", "blue", "Created", "activity.created", (
+            BuiltinField("source", "Source", "text"),
+        ), system=True),
+        Builtin("status_change", "Status changed", "arrows-exchange", "blue", "LeadStatusChange",
+                "activity.lead_status_change", (
+            BuiltinField("old_status_label", "From", "text"),
+            BuiltinField("new_status_label", "To", "text"),
+            BuiltinField("old_status_id", "From id", "hidden"),
+            BuiltinField("new_status_id", "To id", "hidden"),
+        ), system=True),
+        Builtin("lead_merge", "Leads merged", "arrow-merge", "blue", "LeadMerge", "activity.lead_merge", (
+            BuiltinField("source_lead_name", "Merged lead", "text"),
+            BuiltinField("source_lead_id", "Merged lead id", "hidden"),
+        ), system=True),
+        Builtin("import", "Imported", "upload", "blue", "Import", "activity.import", (
+            BuiltinField("file_name", "File", "text"),
+        ), system=True),
+    )
+}  # fmt: skip
