@@ -9,8 +9,8 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower, Now
-from django.utils.timezone import now
 from django.utils.crypto import get_random_string
+from django.utils.timezone import now
 
 from crm import ids
 from crm.plans import DEFAULT_PLAN, PLANS

@@ -10,7 +10,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from crm import accounts, members as people, plans
+from crm import accounts, plans
+from crm import members as people
 from crm.access import member_page, public_page
 from crm.api_keys import create_key, keys_for, revoke
 from crm.errors import InvalidInput

@@ -27,7 +27,7 @@ from django.db.models.functions import TruncDate
 from activities.queries import TypeInfo, type_catalog, visible_activities
 from crm.customfields.catalog import Catalog, Field, catalog
 from crm.errors import InvalidInput
-from crm.models import Membership, Organization, ValueNumber, ValueRef
+from crm.models import Membership, ValueNumber, ValueRef
 from crm.permissions import can_view_field, can_view_type
 from leads.queries import visible_leads
 from reporting.periods import Period

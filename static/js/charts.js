@@ -75,7 +75,7 @@ function options(canvas, kind, data) {
     animation: still ? false : { duration: 180 },
     indexAxis: kind === "row" ? "y" : "x",
     interaction: { mode: kind === "doughnut" ? "nearest" : "index", intersect: kind === "doughnut" },
-    layout: { padding: spark ? { top: 2, bottom: 0 } : 0 },
+    layout: { padding: { sparkline: { top: 2 }, doughnut: 12 }[kind] ?? 0 },
     cutout: "66%",
     scales: kind === "doughnut" ? {} : spark ? { x: hidden, y: { ...hidden, beginAtZero: true } } : scales,
     plugins: {

@@ -1,0 +1,1 @@
+"""Writing types, activities and drafts."""

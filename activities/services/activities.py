@@ -1,0 +1,404 @@
+"""Logging, changing, publishing and deleting activities: one road for page, API and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from activities.builtin import BUILTINS
+from activities.models import Activity, Comment
+from activities.queries import TypeInfo, type_catalog
+from activities.services.facts import add_to_facts, refresh_facts
+from crm import events, ids
+from crm.customfields.catalog import Catalog, catalog
+from crm.customfields.cleaning import clean_values
+from crm.customfields.lookups import Lookups
+from crm.customfields.values import Rows, delete_index, index_rows, insert_index_many, replace_index
+from crm.errors import Conflict, InvalidInput, NotFound
+from crm.models import Event, Membership, Organization, User
+from crm.permissions import authorize, can_delete_activity, can_edit_activity, can_log
+from crm.plans import count_first_publishes
+from leads.models import Contact, Lead
+
+PUBLISHED, DRAFT = Activity.Status.PUBLISHED, Activity.Status.DRAFT
+UNSET: Any = object()
+
+
+def type_of(actor: Membership, activity: Activity) -> TypeInfo:
+    """Return the type of an activity from the catalog."""
+    found = type_catalog(actor.organization).get(activity.type_id)
+    if found is None:
+        raise NotFound("There is no such activity type.")
+    return found
+
+
+def event_type(kind: TypeInfo) -> str:
+    """Return the object type of events about activities of this type."""
+    return BUILTINS[kind.builtin].event_type if kind.builtin else "activity.custom_activity"
+
+
+def raw_by_id(known: Catalog, kind: TypeInfo, custom: Mapping[str, Any]) -> dict[str, Any]:
+    """Return raw input keyed by `cf_` id. Keys may be `cf_` ids, exact names, or keys of built-in fields.
+
+    Raises `InvalidInput` naming each key that is not a field of the type.
+    """
+    uses = known.uses(kind.fieldset_id)
+    by_key: dict[str, str] = {}
+    for use in uses:
+        by_key.setdefault(use.field.name, use.field.public_id)
+        if use.field.builtin:
+            by_key[use.field.builtin.partition(".")[2]] = use.field.public_id
+    by_key |= {use.field.public_id: use.field.public_id for use in uses}
+    found, errors = {}, {}
+    for key, value in custom.items():
+        if key in by_key:
+            found[by_key[key]] = value
+        else:
+            errors[f"custom.{key}"] = f"{kind.name} has no field “{key}”."
+    if errors:
+        raise InvalidInput(fields=errors)
+    return found
+
+
+def local_day(moment: datetime, organization: Organization) -> Any:
+    """Return the day a moment falls on in the organization's zone."""
+    return moment.astimezone(ZoneInfo(organization.timezone)).date()
+
+
+def log_activity(
+    actor: Membership,
+    lead: Lead,
+    kind: TypeInfo,
+    *,
+    custom: Mapping[str, Any] | None = None,
+    status: str = PUBLISHED,
+    user: User | None = None,
+    contact: Contact | None = None,
+    activity_at: datetime | None = None,
+    date_created: datetime | None = None,
+    created_by: User | None = None,
+    pinned: bool = False,
+    external_id: str | None = None,
+) -> Activity:
+    """Log an activity on a lead and return it.
+
+    `custom`: raw input by `cf_` id. Drafts check each value but not what is required. `date_created` may lie in the
+    past; `activity_at` follows it. Raises `InvalidInput` with all problems, `NotAllowed`, `PlanLimitReached` (custom
+    types, first publish) or `Conflict` for an `external_id` that is taken.
+    """
+    authorize(can_log(actor, kind))
+    now = timezone.now()
+    created = date_created or now
+    with transaction.atomic():
+        known = catalog(actor.organization)
+        _check_contact(lead, contact)
+        values = clean_values(
+            actor, known.uses(kind.fieldset_id), raw_by_id(known, kind, custom or {}), current={},
+            lookups=Lookups(actor.organization, lead.pk), require=status == PUBLISHED, partial=True,
+        )  # fmt: skip
+        if status == PUBLISHED and kind.is_custom:
+            count_first_publishes(actor.organization)
+        try:
+            with transaction.atomic():
+                activity = Activity.unscoped.create(
+                    organization=actor.organization, lead=lead, type_id=kind.id, status=status, values=values,
+                    user=user or actor.user, contact=contact, created_by=created_by or actor.user, updated_by=actor.user,
+                    date_created=created, date_updated=now, activity_at=activity_at or created,
+                    published_at=now if status == PUBLISHED else None,
+                    created_on=local_day(created, actor.organization), pinned_at=now if pinned else None,
+                    external_id=external_id or None,
+                )  # fmt: skip
+        except IntegrityError:
+            if not external_id:
+                raise
+            raise Conflict(f"There is an activity with the external id “{external_id}” already.") from None
+        if status == PUBLISHED:
+            insert_index_many(index_rows(known, lead.pk, activity.pk, values))
+            add_to_facts(activity)
+        events.record(actor, "created", event_type(kind), activity.pk, lead_id=lead.pk, after=activity_state(activity))
+        if status == PUBLISHED and kind.is_custom:
+            events.record(actor, "published", event_type(kind), activity.pk, lead_id=lead.pk)
+    return activity
+
+
+def update_activity(
+    actor: Membership,
+    activity: Activity,
+    *,
+    custom: Mapping[str, Any] | None = None,
+    status: str | None = None,
+    user: User | None = UNSET,
+    contact: Contact | None = UNSET,
+    activity_at: datetime | None = None,
+    pinned: bool | None = None,
+    revision: int | None = None,
+    partial: bool = True,
+) -> Activity:
+    """Change an activity; `status` publishes or takes back to draft. Returns it as it is now.
+
+    `revision`: the one the actor saw; another one raises `Conflict`. Without `partial`, fields absent from `custom` are
+    emptied. Nothing that differs, nothing written.
+    """
+    with transaction.atomic():
+        activity = _locked(activity)
+        kind = type_of(actor, activity)
+        authorize(can_edit_activity(actor, activity, kind))
+        _check_revision(activity, revision)
+        known = catalog(actor.organization)
+        before, old_values, was_published = activity_state(activity), dict(activity.values), not activity.is_draft
+        target = status or activity.status
+        publishing = target == PUBLISHED and not was_published
+        if publishing:
+            authorize(can_log(actor, kind))
+        if custom is not None or publishing:
+            raw = raw_by_id(known, kind, custom or {})
+            if publishing and activity.draft_data and partial:
+                typed = {key: value for key, value in activity.draft_data.items() if key.startswith("cf_")}
+                raw = {key: value for key, value in typed.items() if _is_field(known, kind, key)} | raw
+            activity.values = clean_values(
+                actor, known.uses(kind.fieldset_id), raw, current=old_values, require=target == PUBLISHED,
+                lookups=Lookups(actor.organization, activity.lead_id), partial=partial,
+            )  # fmt: skip
+        if contact is not UNSET:
+            _check_contact(activity.lead, contact)
+            activity.contact = contact
+        if user is not UNSET:
+            activity.user = user or actor.user
+        if activity_at is not None:
+            activity.activity_at = activity_at
+        if pinned is not None and pinned != (activity.pinned_at is not None):
+            activity.pinned_at = timezone.now() if pinned else None
+        first_publish = publishing and activity.published_at is None
+        if first_publish and kind.is_custom:
+            count_first_publishes(actor.organization)
+        if first_publish:
+            activity.published_at = timezone.now()
+            if (
+                activity.draft_data is not None
+                and activity_at is None
+                and before["activity_at"] == before["date_created"]
+            ):
+                activity.activity_at = activity.published_at
+        activity.status = target
+        if target == PUBLISHED:
+            activity.draft_data = None
+        after = activity_state(activity)
+        changed = events.diff(before, after)
+        if not changed:
+            return activity
+        activity.updated_by, activity.date_updated = actor.user, timezone.now()
+        activity.revision += 1
+        activity.save(
+            update_fields=[
+                "values", "contact", "user", "activity_at", "pinned_at", "published_at", "status", "draft_data",
+                "updated_by", "date_updated", "revision",
+            ]
+        )  # fmt: skip
+        _index(activity, known, old_values if was_published else {})
+        if was_published != (target == PUBLISHED) or before["activity_at"] != after["activity_at"]:
+            refresh_facts([activity.lead_id], [activity.type_id])
+        events.record(
+            actor, "updated", event_type(kind), activity.pk, lead_id=activity.lead_id, changed=changed,
+            before={key: before.get(key) for key in changed}, after={key: after.get(key) for key in changed},
+        )  # fmt: skip
+        if first_publish and kind.is_custom:
+            events.record(actor, "published", event_type(kind), activity.pk, lead_id=activity.lead_id)
+    return activity
+
+
+def set_pinned(actor: Membership, activity: Activity, pinned: bool) -> Activity:
+    """Pin an activity to the top of its lead's timeline, or let it go."""
+    return update_activity(actor, activity, pinned=pinned)
+
+
+def delete_activity(actor: Membership, activity: Activity) -> Event:
+    """Delete an activity. The event that is returned keeps everything needed to bring it back."""
+    with transaction.atomic():
+        activity = _locked(activity)
+        kind = type_of(actor, activity)
+        authorize(can_delete_activity(actor, activity, kind))
+        state = activity_state(activity)
+        state["comments"] = [
+            {"author_id": row.author_id, "text": row.text, "date_created": row.date_created.isoformat()}
+            for row in Comment.objects.filter(activity=activity).order_by("pk")
+        ]
+        event = events.record(actor, "deleted", event_type(kind), activity.pk, lead_id=activity.lead_id, before=state)
+        known = catalog(actor.organization)
+        delete_index(activity.lead_id, [use.field.id for use in known.uses(kind.fieldset_id)], [activity.pk])
+        lead_id, type_id, published = activity.lead_id, activity.type_id, not activity.is_draft
+        activity.delete()
+        if published:
+            refresh_facts([lead_id], [type_id])
+    return event
+
+
+def restore_activity(actor: Membership, event: Event) -> Activity:
+    """Bring a deleted activity back with its id, values and comments (undo). Raises `Conflict` when it is back already."""
+    state = event.before or {}
+    if event.action != "deleted" or "type_id" not in state:
+        raise NotFound("There is nothing to bring back.")
+    with transaction.atomic():
+        kind = type_catalog(actor.organization).get(state["type_id"])
+        lead = Lead.objects.filter(pk=event.lead_id).first()
+        if kind is None or lead is None:
+            raise NotFound("The lead or the type of this activity is gone, so it cannot come back.")
+        if event.user_id != actor.user_id:
+            authorize(can_edit_activity(actor, _Authored(state), kind))
+        if Activity.unscoped.filter(pk=event.object_id).exists():
+            raise Conflict("This activity is back already.")
+        moments = {
+            key: datetime.fromisoformat(state[key]) if state[key] else None
+            for key in ("date_created", "activity_at", "published_at", "pinned_at")
+        }
+        known = catalog(actor.organization)
+        values = {key.removeprefix("custom."): value for key, value in state.items() if key.startswith("custom.")}
+        contact = Contact.objects.filter(pk=state["contact_id"], lead=lead).first() if state["contact_id"] else None
+        activity = Activity.unscoped.create(
+            pk=event.object_id, organization=actor.organization, lead=lead, type_id=kind.id, status=state["status"],
+            values=values, draft_data=state["draft_data"], user_id=state["user_id"], contact=contact,
+            created_by_id=state["created_by_id"], updated_by=actor.user, external_id=state["external_id"],
+            created_on=local_day(moments["date_created"] or timezone.now(), actor.organization), **moments,
+        )  # fmt: skip
+        Comment.unscoped.bulk_create(
+            Comment(
+                organization=actor.organization, activity=activity, author_id=row["author_id"], text=row["text"],
+                date_created=datetime.fromisoformat(row["date_created"]),
+            )
+            for row in state.get("comments", [])
+        )  # fmt: skip
+        if not activity.is_draft:
+            insert_index_many(index_rows(known, lead.pk, activity.pk, values))
+            refresh_facts([lead.pk], [kind.id])
+        events.record(
+            actor, "created", event_type(kind), activity.pk, lead_id=lead.pk,
+            after=activity_state(activity), meta={"restored_from": event.public_id},
+        )  # fmt: skip
+    return activity
+
+
+class _Authored:
+    """The authorship of a deleted activity, for the gate."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self.created_by_id, self.user_id = state["created_by_id"], state["user_id"]
+
+
+@dataclass
+class Prepared:
+    """One activity ready for `log_many`: cleaned values and who, when, where."""
+
+    lead_id: int
+    kind: TypeInfo
+    values: dict[str, Any]
+    user_id: int
+    created_by_id: int
+    date_created: datetime
+    activity_at: datetime
+    contact_id: int | None = None
+    external_id: str | None = None
+    pinned: bool = False
+    status: str = PUBLISHED
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def log_many(actor: Membership, prepared: Sequence[Prepared]) -> list[Activity]:
+    """Log many activities with few statements, in one transaction: rows, index, facts, counter and events.
+
+    The caller has cleaned each (`clean_values`) and asked `can_log`. Raises `PlanLimitReached` when not all fit.
+    """
+    if not prepared:
+        return []
+    now = timezone.now()
+    known = catalog(actor.organization)
+    with transaction.atomic():
+        published = [row for row in prepared if row.status == PUBLISHED]
+        if counted := sum(row.kind.is_custom for row in published):
+            count_first_publishes(actor.organization, counted)
+        activities = Activity.unscoped.bulk_create(
+            [
+                Activity(
+                    organization_id=actor.organization_id, lead_id=row.lead_id, type_id=row.kind.id, status=row.status,
+                    values=row.values, user_id=row.user_id, contact_id=row.contact_id, created_by_id=row.created_by_id,
+                    updated_by_id=actor.user_id, date_created=row.date_created, date_updated=now,
+                    activity_at=row.activity_at, published_at=now if row.status == PUBLISHED else None,
+                    created_on=local_day(row.date_created, actor.organization), external_id=row.external_id,
+                    pinned_at=now if row.pinned else None,
+                )
+                for row in prepared
+            ],
+            batch_size=500,
+        )  # fmt: skip
+        rows = Rows()
+        for row, activity in zip(prepared, activities, strict=True):
+            if row.status == PUBLISHED:
+                rows.extend(index_rows(known, row.lead_id, activity.pk, row.values))
+        insert_index_many(rows)
+        refresh_facts({row.lead_id for row in published}, {row.kind.id for row in published})
+        events.record_many(
+            actor,
+            [
+                events.EventRow(
+                    "created", event_type(row.kind), activity.pk, row.lead_id,
+                    after=activity_state(activity), meta=row.meta,
+                )
+                for row, activity in zip(prepared, activities, strict=True)
+            ],
+        )  # fmt: skip
+    return activities
+
+
+def activity_state(activity: Activity) -> dict[str, Any]:
+    """Return what the event log keeps of an activity: everything needed to bring it back. JSON-able."""
+    return {
+        "type_id": activity.type_id,
+        "status": str(activity.status),
+        "user_id": activity.user_id,
+        "contact_id": activity.contact_id,
+        "created_by_id": activity.created_by_id,
+        "date_created": activity.date_created.isoformat(),
+        "activity_at": activity.activity_at.isoformat(),
+        "published_at": activity.published_at.isoformat() if activity.published_at else None,
+        "pinned_at": activity.pinned_at.isoformat() if activity.pinned_at else None,
+        "external_id": activity.external_id,
+        "draft_data": activity.draft_data,
+        **{f"custom.{key}": value for key, value in activity.values.items()},
+    }
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+def _locked(activity: Activity) -> Activity:
+    found = (
+        Activity.with_drafts.select_for_update(of=("self",)).select_related("lead", "contact").filter(pk=activity.pk)
+    )
+    row = found.first()
+    if row is None:
+        raise NotFound("There is no such activity.")
+    return row
+
+
+def _check_revision(activity: Activity, revision: int | None) -> None:
+    if revision is not None and revision != activity.revision:
+        raise Conflict(
+            "Somebody saved this activity after you opened it. Both versions are kept: choose which one to use."
+        )
+
+
+def _check_contact(lead: Lead, contact: Contact | None) -> None:
+    if contact is not None and contact.lead_id != lead.pk:
+        raise InvalidInput(fields={"contact_id": f"{contact} is not a contact of {lead.name}."})
+
+
+def _is_field(known: Catalog, kind: TypeInfo, public_id: str) -> bool:
+    number = ids.decode("cf", public_id)
+    return number is not None and known.use(kind.fieldset_id, number) is not None
+
+
+def _index(activity: Activity, known: Catalog, indexed: Mapping[str, Any]) -> None:
+    wanted = {} if activity.is_draft else activity.values
+    replace_index(activity.lead_id, activity.pk, known, indexed, wanted)

@@ -1,0 +1,63 @@
+"""What happens with activities when a lead is made, changes status or goes (`settings.LEAD_OBSERVER`)."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from activities.models import Activity, LeadActivityFact
+from activities.queries import type_catalog
+from activities.services.activities import activity_state, event_type, local_day
+from activities.services.facts import add_to_facts
+from crm import events
+from crm.customfields.catalog import catalog
+from crm.customfields.values import index_rows, insert_index_many
+from crm.models import Membership
+from leads.models import Lead, LeadStatus
+
+
+def lead_created(actor: Membership, lead: Lead) -> None:
+    """Put *Lead created* on the timeline."""
+    log_system(actor, lead, "created", {"source": lead.source}, at=lead.date_created)
+
+
+def status_changed(actor: Membership, lead: Lead, old: LeadStatus, new: LeadStatus) -> None:
+    """Put the change of status on the timeline."""
+    log_system(
+        actor, lead, "status_change",
+        {
+            "old_status_label": old.label, "new_status_label": new.label,
+            "old_status_id": old.public_id, "new_status_id": new.public_id,
+        },
+    )  # fmt: skip
+
+
+def lead_deleted(actor: Membership, lead: Lead) -> None:
+    """Record an event for each activity that goes with the lead, and drop its facts. Rows go with the lead's."""
+    types = type_catalog(actor.organization)
+    rows = []
+    for activity in Activity.with_drafts.filter(lead=lead).iterator(chunk_size=1000):
+        kind = types.get(activity.type_id)
+        if kind is not None:
+            rows.append(
+                events.EventRow("deleted", event_type(kind), activity.pk, lead.pk, before=activity_state(activity))
+            )
+    events.record_many(actor, rows)
+    LeadActivityFact.objects.filter(lead_id=lead.pk).delete()
+
+
+def log_system(actor: Membership, lead: Lead, slug: str, fields: dict[str, str], at=None) -> Activity:
+    """Write a system entry; no permission is asked, no event is written: it accompanies one."""
+    kind = type_catalog(actor.organization).builtin(slug)
+    assert kind is not None, "run manage.py sync_builtins"
+    known = catalog(actor.organization)
+    by_key = {use.field.builtin: str(use.field.id) for use in known.uses(kind.fieldset_id)}
+    values = {by_key[f"{slug}.{key}"]: value for key, value in fields.items() if value}
+    now = at or timezone.now()
+    activity = Activity.unscoped.create(
+        organization=actor.organization, lead=lead, type_id=kind.id, status=Activity.Status.PUBLISHED, values=values,
+        user=actor.user, created_by=actor.user, updated_by=actor.user, date_created=now, activity_at=now,
+        published_at=now, created_on=local_day(now, actor.organization),
+    )  # fmt: skip
+    insert_index_many(index_rows(known, lead.pk, activity.pk, values))
+    add_to_facts(activity)
+    return activity
