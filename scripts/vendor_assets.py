@@ -3,7 +3,7 @@
 Needs npm (for `npm pack` only; nothing is installed and no package script runs). Writes
     static/vendor/<name>-<version>/   minified files and the licence of each package
     static/vendor/manifest.json       name, version, licence and sha256 of each file
-    static/icons.svg                  one sprite of the Tabler icons named in ICONS
+    static/icons.svg                  one sprite of the Tabler icons named in ICON_NAMES
     tests/vendor/                     axe-core, for the accessibility tests only
 The result is committed, so that running the product needs neither npm nor a network.
 To raise a version or add an icon, edit the tables below and run it again.
@@ -56,7 +56,7 @@ PACKAGES = (
 )  # fmt: skip
 
 # Outline icons of Tabler, by name. An admin chooses the icon of an activity type from this list as well.
-ICONS = """
+ICON_NAMES = """
 activity address-book adjustments alert-circle alert-triangle archive archive-off arrow-back-up arrow-down
 arrow-forward-up arrow-left arrow-merge arrow-narrow-right arrow-right arrow-up arrows-exchange arrows-sort at award
 ban bell bolt book bookmark box brand-facebook brand-github brand-instagram brand-linkedin brand-slack brand-whatsapp
@@ -79,7 +79,7 @@ shield shield-check shield-lock shopping-cart sitemap sort-ascending sort-descen
 star star-filled sun switch-horizontal table tag tags target text-size thumb-down thumb-up ticket timeline toggle-left tool trash
 trending-down trending-up trophy truck typography unlink upload user user-check user-circle user-off user-plus user-x
 users users-group users-plus variable video wallet webhook wifi-off world x zoom-in
-""".split()
+"""
 
 MIT = """MIT License
 
@@ -106,7 +106,9 @@ def fetch(package: Package, workshop: Path) -> Path:
     folder = workshop / package.name
     folder.mkdir()
     wanted = f"{package.npm}@{package.version}"
-    subprocess.run(["npm", "pack", "--silent", "--ignore-scripts", wanted], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        ["npm", "pack", "--silent", "--ignore-scripts", wanted], cwd=folder, check=True, capture_output=True
+    )
     with tarfile.open(next(folder.glob("*.tgz"))) as tarball:
         tarball.extractall(folder, filter="data")
     return folder / "package"
@@ -134,8 +136,11 @@ def vendor(package: Package, source: Path) -> dict:
     target = package.home / f"{package.name}-{package.version}"
     target.mkdir(parents=True)
     for path in package.files:
-        content = SOURCE_MAP.sub(b"\n", (source / path).read_bytes()) if path.endswith(("js", "css")) else None
-        (target / Path(path).name).write_bytes((source / path).read_bytes() if content is None else content)
+        content = (source / path).read_bytes()
+        if path.endswith((".js", ".css")):
+            # collectstatic's manifest refuses a file that names a map which is not there.
+            content = SOURCE_MAP.sub(b"\n", content)
+        (target / Path(path).name).write_bytes(content)
     (target / "LICENSE").write_text(licence_text(source, package.files), "utf-8")
     if package is INTER:
         (target / "inter.css").write_text(font_faces(source), "utf-8")
@@ -165,13 +170,13 @@ def font_faces(source: Path) -> str:
 def sprite(source: Path) -> str:
     """Return one SVG with a <symbol id="tabler-NAME"> per icon. The stroke width is left to CSS."""
     symbols = []
-    for name in sorted(ICONS):
+    for name in sorted(ICON_NAMES.split()):
         outline = source / "icons" / "outline" / f"{name}.svg"
         filled = source / "icons" / "filled" / f"{name.removesuffix('-filled')}.svg"
         is_filled = name.endswith("-filled")
         path = filled if is_filled else outline
         if not path.is_file():
-            raise SystemExit(f"Tabler has no icon “{name}”. Correct ICONS in {Path(__file__).name}.")
+            raise SystemExit(f"Tabler has no icon “{name}”. Correct ICON_NAMES in {Path(__file__).name}.")
         svg = ElementTree.fromstring(path.read_text("utf-8"))
         paint = 'fill="currentColor" stroke="none"' if is_filled else (
             'fill="none" stroke="currentColor" stroke-linecap="round" stroke-linejoin="round"'
@@ -201,7 +206,7 @@ def main() -> None:
         manifest.append(vendor(ICON_PACKAGE, source))
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     (STATIC / "vendor" / "manifest.json").write_text(text, "utf-8")
-    print(f"{len(ICONS)} icons, {len(manifest)} packages")
+    print(f"{len(ICON_NAMES.split())} icons, {len(manifest)} packages")
 
 
 if __name__ == "__main__":

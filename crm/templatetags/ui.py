@@ -88,7 +88,10 @@ def timesince_tip(moment: datetime | date | None) -> SafeString:
     local = timezone.localtime(moment)
     full = f"{date_format(local, 'l, j F Y, H:i:s')} ({timezone.get_current_timezone_name()}, UTC{local:%z})"
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', local.isoformat(), full, _relative(local, timezone.localtime())
+        '<time datetime="{}" title="{}">{}</time>',
+        local.isoformat(),
+        full,
+        _relative(local, timezone.localtime()),
     )
 
 

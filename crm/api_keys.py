@@ -1,0 +1,79 @@
+"""API keys: shown once, kept as a hash, acting with their creator's rights as they are at each request."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+
+from crm import events, ids
+from crm.errors import InvalidInput, NotFound
+from crm.models import ApiKey, Membership
+from crm.permissions import Perm, has
+
+
+def create_key(
+    actor: Membership, name: str, *, read_only: bool = False, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
+    """Make a key for the actor; returns its row and the key itself, which nobody can read again."""
+    name = " ".join(name.split())
+    if not name or len(name) > 100:
+        raise InvalidInput(fields={"name": "An API key needs a name of at most 100 characters."})
+    if expires_at and expires_at <= timezone.now():
+        raise InvalidInput(fields={"expires_at": "The key would be expired already. Choose a later time."})
+    prefix, secret = f"api_{get_random_string(22)}", get_random_string(22)
+    with transaction.atomic():
+        row = ApiKey.objects.create(
+            organization=actor.organization, membership=actor, name=name, prefix=prefix, secret_hash=_hash(secret),
+            read_only=read_only, expires_at=expires_at,
+        )  # fmt: skip
+        events.record(actor, "created", "api_key", row.pk, after={"name": name, "read_only": read_only})
+    return row, f"{prefix}.{secret}"
+
+
+def keys_for(actor: Membership) -> list[ApiKey]:
+    """Return the actor's keys, or all of the organization's for those who manage it; newest first."""
+    rows = ApiKey.objects.select_related("membership__user").order_by("-pk")
+    return list(rows if has(actor, Perm.MANAGE_ORGANIZATION) else rows.filter(membership=actor))
+
+
+def revoke(actor: Membership, public_id: str) -> None:
+    """Stop a key at once. Raises `NotFound` for one the actor may not see."""
+    number = ids.decode("api", public_id)
+    row = next((row for row in keys_for(actor) if row.pk == number), None)
+    if row is None:
+        raise NotFound("There is no such API key.")
+    if row.revoked_at is None:
+        with transaction.atomic():
+            row.revoked_at = timezone.now()
+            row.save(update_fields=["revoked_at"])
+            events.record(actor, "updated", "api_key", row.pk, changed=["revoked_at"], after={"name": row.name})
+
+
+def find_key(plain: str) -> ApiKey | None:
+    """Return the live key this text is, its membership loaded; None for a wrong, expired or revoked one.
+
+    A key whose creator was removed or deactivated is dead as well. Notes the use, at most once a minute.
+    """
+    prefix, _, secret = plain.partition(".")
+    row = (
+        ApiKey.unscoped.select_related("membership__user", "membership__organization", "membership__role")
+        .filter(prefix=prefix, revoked_at=None)
+        .first()
+    )
+    if row is None or not hmac.compare_digest(row.secret_hash, _hash(secret)):
+        return None
+    now, member = timezone.now(), row.membership
+    if (row.expires_at and row.expires_at <= now) or member.removed_at or not member.user.is_active:
+        return None
+    if row.last_used_at is None or now - row.last_used_at > timedelta(minutes=1):
+        ApiKey.unscoped.filter(pk=row.pk).update(last_used_at=now)
+    return row
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
