@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +32,7 @@ from crm.permissions import (
     visible_lead_filter,
 )
 from leads.models import Lead
+from leads.search.cursors import decode_cursor, encode_cursor
 
 PAGE = 30
 
@@ -241,20 +240,6 @@ class TimelinePage:
     cards: tuple[Card, ...]
     next_cursor: str = ""
     focused: Card | None = None
-
-
-def encode_cursor(*parts: Any) -> str:
-    """Return an opaque text for keyset paging."""
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
-
-
-def decode_cursor(text: str) -> list[Any] | None:
-    """Return the parts of a cursor, or None for anything that is not one."""
-    try:
-        parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except ValueError:
-        return None
-    return parts if isinstance(parts, list) else None
 
 
 def timeline(

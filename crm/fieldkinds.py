@@ -64,6 +64,7 @@ class FieldKind:
     refers_to: ClassVar[str] = ""  # user or contact: what stored ids name
     operators: ClassVar[tuple[str, ...]] = ("contains", "phrase", "starts", "is", "exists", "missing")
     value_name: ClassVar[str] = "text"
+    is_day: ClassVar[bool] = False  # a calendar day without a zone
 
     def clean(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
         """Return the stored value of raw input, None for empty. Raises `InvalidValue` with a sentence.
@@ -259,6 +260,7 @@ def plain(number: Decimal) -> str:
 
 class Date(FieldKind):
     slug, label, storage, value_name = "date", "Date", "moment", "date"
+    is_day = True
     operators = ("on", "before", "after", "between", "relative", "exists", "missing")
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:

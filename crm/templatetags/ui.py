@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from django import forms, template
-from django.contrib.staticfiles import finders
 from django.forms import BoundField
 from django.template.loader import render_to_string
 from django.templatetags.static import static
@@ -35,8 +35,8 @@ def vendor(name: str, file: str) -> str:
 
 @cache
 def _versions() -> dict[str, str]:
-    with open(finders.find("vendor/manifest.json"), encoding="utf-8") as manifest:
-        return {row["name"]: row["version"] for row in json.load(manifest)}
+    manifest = Path(__file__).parents[2] / "static" / "vendor" / "manifest.json"
+    return {row["name"]: row["version"] for row in json.loads(manifest.read_text("utf-8"))}
 
 
 @register.simple_tag
