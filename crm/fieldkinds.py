@@ -62,6 +62,7 @@ class FieldKind:
     has_options: ClassVar[bool] = False
     wide: ClassVar[bool] = False
     refers_to: ClassVar[str] = ""  # user or contact: what stored ids name
+    whole_days: ClassVar[bool] = False  # moments are calendar days, indexed as midnight UTC
     operators: ClassVar[tuple[str, ...]] = ("contains", "phrase", "starts", "is", "exists", "missing")
     value_name: ClassVar[str] = "text"
     is_day: ClassVar[bool] = False  # a calendar day without a zone
@@ -260,6 +261,7 @@ def plain(number: Decimal) -> str:
 
 class Date(FieldKind):
     slug, label, storage, value_name = "date", "Date", "moment", "date"
+    whole_days = True
     is_day = True
     operators = ("on", "before", "after", "between", "relative", "exists", "missing")
 

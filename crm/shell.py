@@ -100,6 +100,10 @@ class Shell:
         return reverse("leads:palette", args=[self._slug])
 
     @property
+    def account_url(self) -> str:
+        return reverse("account_change_password")
+
+    @property
     def sign_out_url(self) -> str:
         return reverse("account_logout")
 

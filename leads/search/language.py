@@ -278,7 +278,7 @@ class _Reader:
             )
         name = str(tree.get("related_object_type"))
         related = source_named(self.actor, name)
-        if related is None or source.object_type not in related.links:
+        if related is None or source.family not in related.links:
             raise wrong(f"{path}.related_object_type", f"{source.plural.capitalize()} have no related “{name}”.")
         inner = tree.get("related_query") or {"type": "match_all"}
         query = self.node(inner, related, f"{path}.related_query", depth + 1)
