@@ -8,19 +8,44 @@ depends on an id being hard to guess.
 from __future__ import annotations
 
 import random
-from functools import lru_cache
+from functools import cache, lru_cache
 from string import ascii_letters, digits
 
 from sqids import Sqids
 
 PREFIXES = frozenset(
-    "orga user memb role group lead cont stat task acti actitype cf opt save ev req whsub api report tile imp exp "
-    "bulkedit bulkdelete comm".split()
+    [
+        "orga",
+        "user",
+        "memb",
+        "role",
+        "group",
+        "lead",
+        "cont",
+        "stat",
+        "task",
+        "acti",
+        "actitype",
+        "cf",
+        "opt",
+        "save",
+        "ev",
+        "req",
+        "whsub",
+        "api",
+        "report",
+        "tile",
+        "imp",
+        "exp",
+        "bulkedit",
+        "bulkdelete",
+        "comm",
+    ]
 )
 _LARGEST = 2**63 - 1
 
 
-@lru_cache(maxsize=None)
+@cache
 def _encoder(prefix: str) -> Sqids:
     if prefix not in PREFIXES:
         raise ValueError(f"Add {prefix!r} to crm.ids.PREFIXES.")

@@ -106,9 +106,7 @@ def fetch(package: Package, workshop: Path) -> Path:
     folder = workshop / package.name
     folder.mkdir()
     wanted = f"{package.npm}@{package.version}"
-    subprocess.run(
-        ["npm", "pack", "--silent", "--ignore-scripts", wanted], cwd=folder, check=True, capture_output=True
-    )
+    subprocess.run(["npm", "pack", "--silent", "--ignore-scripts", wanted], cwd=folder, check=True, capture_output=True)
     with tarfile.open(next(folder.glob("*.tgz"))) as tarball:
         tarball.extractall(folder, filter="data")
     return folder / "package"

@@ -1,0 +1,28 @@
+"""Print a one-time sign-in link for a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from crm.accounts import make_sign_in_link
+from crm.models import User
+
+DEMO_ADMIN = "maya@demo.example"
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        who = parser.add_mutually_exclusive_group(required=True)
+        who.add_argument("email", nargs="?")
+        who.add_argument("--demo", action="store_true", help="the demo organization's admin")
+
+    def handle(self, **given: Any) -> None:
+        email = DEMO_ADMIN if given["demo"] else given["email"]
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            raise CommandError(f"There is no user {email}. Make one with create_organization or create_member.")
+        self.stdout.write(make_sign_in_link(user))

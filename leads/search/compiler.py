@@ -1,0 +1,468 @@
+"""From a checked search to SQL, for PostgreSQL and SQLite.
+
+Two shapes of every condition, because the planner cannot estimate (field, value) pairs (`spec/storage.md`):
+
+* a *test* asks about one row at hand, by a correlated sub-query on the index of values;
+* a *seed* lists the ids of the rows for which a condition holds, from the other end of the same index.
+
+`leads.search.run` finds the rarest seed by bounded probes and tests the rest, or walks the rows in order and tests all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from functools import singledispatchmethod
+from typing import Any
+
+from django.db import connection
+
+from crm.models import Membership
+from crm.permissions import lead_visibility
+from leads.search.language import (
+    All,
+    AnyOf,
+    Count,
+    CustomValue,
+    Everything,
+    Exists,
+    IdIs,
+    MomentIn,
+    Node,
+    NumberIn,
+    OneOf,
+    Related,
+    TextIs,
+    Where,
+    Words,
+    conjuncts,
+)
+from leads.search.moments import Clock
+from leads.search.sources import Column, Scope, Source
+from leads.search.sql import Sql, both, either, fill, one_of, value, values
+
+TABLES = {"text": "value_text", "number": "value_number", "moment": "value_moment", "ref": "value_ref"}
+ROW = "row"  # the anchor that reads the records' own table
+_COUNT = {"gte": ">=", "lte": "<=", "eq": "="}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record at hand: its alias, or only the lead and record key of a value row (`alias` None)."""
+
+    source: Source
+    alias: str | None
+    lead: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Seed:
+    """SQL that lists ids of the root. `exact`: it lists all and only the rows for which its condition holds."""
+
+    sql: Sql
+    exact: bool = True
+
+
+class Compiler:
+    """Writes SQL for one search of one actor. `free`: the planner may turn tests into joins."""
+
+    def __init__(self, actor: Membership, clock: Clock, *, free: bool = False) -> None:
+        self.actor = actor
+        self.clock = clock
+        self.free = free
+        self.postgres = connection.vendor == "postgresql"
+        self.anchors: dict[int, int | str] = {}
+        self._aliases = 0
+
+    def alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    # --- the root -----------------------------------------------------------------------------------------------------
+    def row(self, source: Source, alias: str) -> Row:
+        return Row(source, alias, source.lead.replace("{row}", alias), source.record_key.replace("{row}", alias))
+
+    def where(self, scope: Scope, alias: str, nodes: Sequence[Node]) -> Sql:
+        """Return the condition on a row of the root: its scope, whether the actor sees its lead, and the nodes."""
+        row = self.row(scope.source, alias)
+        parts = [scope.base(alias)]
+        if (visible := self.visible(row.lead)) is not None:
+            parts.append(visible)
+        return both([*parts, *(self.test(node, row) for node in nodes)])
+
+    def visible(self, lead: str) -> Sql | None:
+        """Return the condition that the actor sees a lead; None when they see all."""
+        rule = lead_visibility(self.actor)
+        if rule.everything:
+            return None
+        held = fill(
+            f"SELECT 1 FROM value_ref v WHERE v.lead_id = {lead} AND v.record_key = 0 AND v.field_id IN {{}}",
+            values(rule.field_ids),
+        )
+        mine = self.some(fill("{} AND v.v IN {}", held, values(rule.user_ids)))
+        return either([mine, self.some(held, negate=True)]) if rule.unassigned else mine
+
+    def some(self, select: Sql, *, negate: bool = False) -> Sql:
+        """Return the test that a SELECT has a row. Written so that it stays a look-up per row, unless `free`."""
+        if self.free:
+            return fill("NOT EXISTS ({})" if negate else "EXISTS ({})", select)
+        return fill(f"({{}} LIMIT 1) IS {'' if negate else 'NOT '}NULL", select)
+
+    # --- tests --------------------------------------------------------------------------------------------------------
+    def test(self, node: Node, row: Row) -> Sql:
+        """Return the condition, never NULL, that `node` holds for the row at hand."""
+        return self._test(node, row)
+
+    def _turned(self, node: Node, found: Sql) -> Sql:
+        return fill("({}) IS NOT TRUE", found) if node.negate else found
+
+    @singledispatchmethod
+    def _test(self, node: Any, row: Row) -> Sql:
+        raise TypeError(f"The compiler does not know {type(node).__name__}.")
+
+    @_test.register
+    def _(self, node: Everything, row: Row) -> Sql:
+        return Sql("1 = 0" if node.negate else "1 = 1")
+
+    @_test.register
+    def _(self, node: All, row: Row) -> Sql:
+        return self._turned(node, both(self.test(child, row) for child in node.nodes))
+
+    @_test.register
+    def _(self, node: AnyOf, row: Row) -> Sql:
+        return self._turned(node, either(self.test(child, row) for child in node.nodes))
+
+    @_test.register
+    def _(self, node: IdIs, row: Row) -> Sql:
+        return self._turned(node, fill(f"{row.alias}.id = {{}}", value(node.number)))
+
+    @_test.register
+    def _(self, node: Words, row: Row) -> Sql:
+        return self._turned(node, either(self._word_places(node.condition, row)))
+
+    @_test.register
+    def _(self, node: Where, row: Row) -> Sql:
+        if isinstance(node.field, Column):
+            found = self._on_column(node, row.alias or "")
+            return fill("({}) IS NOT TRUE", found) if node.negate else fill("({}) IS TRUE", found)
+        alias = self.alias()
+        where = both(
+            [
+                Sql(f"{alias}.lead_id = {row.lead} AND {alias}.record_key = {row.key}"),
+                *self._on_values(node.field, node.condition, row.source, alias),
+            ]
+        )
+        select = fill(f"SELECT 1 FROM {TABLES[node.field.field.kind.storage]} {alias} WHERE {{}}", where)
+        return self.some(select, negate=node.negate)
+
+    @_test.register
+    def _(self, node: Related, row: Row) -> Sql:
+        if node.count is None:
+            return self.some(self.records(node, row), negate=node.negate)
+        return self._turned(node, self._counted(node, node.count, row))
+
+    def _counted(self, node: Related, count: Count, row: Row) -> Sql:
+        """Return the comparison of the number of related records; counts no further than the answer needs."""
+        records, shortcut = self._records(node, row, "{key}")
+        if shortcut:
+            number = fill("(SELECT COALESCE(SUM(c.number), 0) FROM ({}) c)", records)
+        else:
+            stop = count.number + (count.operator != "gte")
+            number = fill("(SELECT COUNT(*) FROM (SELECT DISTINCT key FROM ({}) d LIMIT {}) c)", records, value(stop))
+        return fill(f"{{}} {_COUNT[count.operator]} {{}}", number, value(count.number))
+
+    def _on_column(self, node: Where, alias: str) -> Sql:
+        assert isinstance(node.field, Column)
+        column = self.column_sql(node.field, alias)
+        if isinstance(node.condition, TextIs | Exists) and node.field.asks == "text":
+            if isinstance(node.condition, Exists):
+                return Sql(f"{column} <> ''")
+            column = column if node.field.folded else self.folded(column)
+        return self.condition(node.condition, column, node.field.whole_days)
+
+    def _on_values(self, searched: CustomValue, condition: Any, source: Source, alias: str) -> list[Sql]:
+        """Return the conditions on a row of the value index, without its lead and record."""
+        parts = [fill(f"{alias}.field_id = {{}}", value(searched.field.id))]
+        if not isinstance(condition, Exists):
+            parts.append(self.condition(condition, f"{alias}.v", searched.field.kind.whole_days))
+        if searched.guarded and (guard := source.guard(searched, alias, self.actor)) is not None:
+            parts.append(guard)
+        return parts
+
+    def _word_places(self, condition: TextIs, row: Row) -> list[Sql]:
+        """Return where a record's words may stand: its own text columns and the text fields the actor sees."""
+        places = []
+        for template in row.source.words:
+            column = template.replace("{row}", row.alias or "")
+            folded = column if column.endswith((".search_text", ".value")) else self.folded(column)
+            places.append(self.condition(condition, folded))
+        texts = [found for found in row.source.custom_fields(self.actor) if found.field.kind.storage == "text"]
+        for searched in texts if row.source.record_key else ():
+            places.append(self.test(Where(searched, condition), row))
+        return places
+
+    # --- related records ----------------------------------------------------------------------------------------------
+    def records(self, node: Related, row: Row | None, select: str = "1") -> Sql:
+        """Return a SELECT of the related records of a row, or of all rows (`row` None).
+
+        `select`: `1`, `{lead}` for their leads, `{key}` for their keys (a `number` of them from a shortcut).
+        """
+        return self._records(node, row, select)[0]
+
+    def _records(self, node: Related, row: Row | None, select: str) -> tuple[Sql, bool]:
+        scope, rest = node.source.absorb(self.actor, conjuncts(node.query), self.clock)
+        by_lead = row is None or row.source.object_type == "lead"
+        short = scope.shortcut(rest, self.clock) if by_lead and not (rest and node.count) else None
+        if short is not None:
+            table, condition = short
+            alias = self.alias()
+            where = [condition(alias)] + ([Sql(f"{alias}.lead_id = {row.lead}")] if row else [])
+            column = {"1": "1", "{lead}": f"{alias}.lead_id", "{key}": f"{alias}.count AS number"}[select]
+            return fill(f"SELECT {column} FROM {table} {alias} WHERE {{}}", both(where)), True
+        anchor = self.anchor_of(node, rest) if by_lead else ROW
+        if isinstance(anchor, int):
+            return self._from_values(scope, rest, anchor, row, select), False
+        return self._from_rows(node, scope, rest, row, select), False
+
+    def value_anchors(self, node: Related, rest: Sequence[Node]) -> list[int]:
+        """Return which conjuncts can drive the search for related records from the index of values."""
+        if not node.source.from_key:
+            return []
+        return [
+            i for i, n in enumerate(rest) if isinstance(n, Where) and isinstance(n.field, CustomValue) and not n.negate
+        ]
+
+    def anchor_of(self, node: Related, rest: Sequence[Node]) -> int | str:
+        chosen = self.anchors.get(id(node))
+        if chosen is not None:
+            return chosen
+        return next(iter(self.value_anchors(node, rest)), ROW)
+
+    def _from_values(self, scope: Scope, rest: Sequence[Node], anchor: int, row: Row | None, select: str) -> Sql:
+        source, driver = scope.source, rest[anchor]
+        assert isinstance(driver, Where) and isinstance(driver.field, CustomValue), "value_anchors chose it"
+        alias = self.alias()
+        record = Row(source, None, f"{alias}.lead_id", f"{alias}.record_key")
+        parts = self._on_values(driver.field, driver.condition, source, alias)
+        if row is not None:
+            parts.append(Sql(f"{alias}.lead_id = {row.lead}"))
+        others = [node for i, node in enumerate(rest) if i != anchor]
+        parts += [self.test(node, record) for node in others if not _needs_row(node)]
+        on_row = [node for node in others if _needs_row(node)]
+        if on_row or not scope.implied_by(driver.field):
+            inner = self.alias()
+            at_hand = self.row(source, inner)
+            where = both(
+                [
+                    Sql(source.from_key.replace("{row}", inner).replace("{key}", record.key)),
+                    scope.base(inner),
+                    *(self.test(node, at_hand) for node in on_row),
+                ]
+            )
+            # Always a look-up by primary key, `free` or not: the values are the rarer side.
+            parts.append(fill(f"(SELECT 1 FROM {source.table} {inner} WHERE {{}} LIMIT 1) IS NOT NULL", where))
+        column = {"1": "1", "{lead}": f"{alias}.lead_id", "{key}": f"{alias}.record_key AS key"}[select]
+        table = TABLES[driver.field.field.kind.storage]
+        return fill(f"SELECT {column} FROM {table} {alias} WHERE {{}}", both(parts))
+
+    def _from_rows(self, node: Related, scope: Scope, rest: Sequence[Node], row: Row | None, select: str) -> Sql:
+        source, alias = scope.source, self.alias()
+        at_hand = self.row(source, alias)
+        parts = [scope.base(alias)]
+        if row is not None and (link := source.links[row.source.family]):
+            parts.append(Sql(link.replace("{row}", alias).replace("{this}", row.alias or "")))
+        parts += [self.test(child, at_hand) for child in rest]
+        key = f"{alias}.id AS key" if source.lead else f"{self._json_key(alias)} AS key"
+        column = {"1": "1", "{lead}": at_hand.lead, "{key}": key}[select]
+        return fill(f"SELECT {column} FROM {self._table(source, alias, row)} WHERE {{}}", both(parts))
+
+    def _json_key(self, alias: str) -> str:
+        return f"{alias}.ordinality" if self.postgres else f"{alias}.key"
+
+    def _table(self, source: Source, alias: str, row: Row | None) -> str:
+        if "{this}" not in source.table:
+            return f"{source.table} {alias}"
+        column = source.table.replace("{this}", row.alias if row and row.alias else "")
+        if self.postgres:
+            return f"jsonb_array_elements({column}) WITH ORDINALITY AS {alias}(value, ordinality)"
+        return f"json_each({column}) AS {alias}"
+
+    # --- seeds --------------------------------------------------------------------------------------------------------
+    def seed(self, node: Node, scope: Scope) -> Seed | None:
+        """Return SQL that lists the ids of the root's rows for which `node` holds, or None when a test is the only way."""
+        return None if node.negate else self._seed(node, scope)
+
+    @singledispatchmethod
+    def _seed(self, node: Any, scope: Scope) -> Seed | None:
+        return None
+
+    @_seed.register
+    def _(self, node: All, scope: Scope) -> Seed | None:
+        found = [seed for child in node.nodes if (seed := self.seed(child, scope))]
+        return Seed(found[0].sql, exact=len(node.nodes) == 1 and found[0].exact) if found else None
+
+    @_seed.register
+    def _(self, node: AnyOf, scope: Scope) -> Seed | None:
+        found = [self.seed(child, scope) for child in node.nodes]
+        if not found or any(seed is None for seed in found):
+            return None
+        seeds = [seed for seed in found if seed is not None]
+        if len(seeds) == 1:
+            return seeds[0]
+        sql = fill(" UNION ALL ".join(["SELECT id FROM ({}) u"] * len(seeds)), *(seed.sql for seed in seeds))
+        return Seed(sql, all(seed.exact for seed in seeds))
+
+    @_seed.register
+    def _(self, node: IdIs, scope: Scope) -> Seed | None:
+        return self._by_rows(node, scope)
+
+    @_seed.register
+    def _(self, node: Words, scope: Scope) -> Seed | None:
+        return self._by_rows(node, scope)
+
+    @_seed.register
+    def _(self, node: Where, scope: Scope) -> Seed | None:
+        if isinstance(node.field, Column):
+            return self._by_rows(node, scope) if node.field.indexed else None
+        alias = self.alias()
+        column = {"= 0": "lead_id", "< 0": "-{}.record_key", "> 0": "record_key"}[scope.source.key_test]
+        column = column.replace("{}", alias) if "{}" in column else f"{alias}.{column}"
+        parts = self._on_values(node.field, node.condition, scope.source, alias)
+        table = TABLES[node.field.field.kind.storage]
+        return Seed(
+            fill(f"SELECT {column} AS id FROM {table} {alias} WHERE {{}}", both(parts)), scope.implied_by(node.field)
+        )
+
+    @_seed.register
+    def _(self, node: Related, scope: Scope) -> Seed | None:
+        if scope.source.object_type != "lead" or not node.source.lead:
+            return None
+        count = node.count
+        if count is None:
+            return Seed(fill("SELECT lead_id AS id FROM ({}) s", self._named(node)))
+        if count.number < 1 or count.operator == "lte":
+            return None
+        keyed, shortcut = self._records(node, None, "{key}")
+        lead = self.records(node, None, "{lead}")
+        if shortcut:
+            # One small row per type and lead: its counts add up.
+            rows = Sql(
+                lead.text.replace(
+                    " FROM ",
+                    " AS lead_id, "
+                    + keyed.text.split(" FROM ")[0][7:].replace(
+                        "t" + keyed.text.split(" FROM ")[0][8:].split(".")[0], lead.text[7:].split(".")[0]
+                    )
+                    + " FROM ",
+                    1,
+                ),
+                lead.params,
+            )
+            return Seed(
+                fill(
+                    f"SELECT lead_id AS id FROM ({{}}) s GROUP BY lead_id HAVING SUM(number) {_COUNT[count.operator]} {{}}",
+                    rows,
+                    value(count.number),
+                )
+            )
+        both_columns = self._records(node, None, "{both}")[0]
+        return Seed(
+            fill(
+                f"SELECT lead_id AS id FROM ({{}}) s GROUP BY lead_id HAVING COUNT(DISTINCT key) {_COUNT[count.operator]} {{}}",
+                both_columns,
+                value(count.number),
+            )
+        )
+
+    def _named(self, node: Related) -> Sql:
+        return self.records(node, None, "{lead}")
+
+    def _by_rows(self, node: Node, scope: Scope) -> Seed:
+        alias = self.alias()
+        where = both([scope.base(alias), self.test(node, self.row(scope.source, alias))])
+        return Seed(fill(f"SELECT {alias}.id AS id FROM {scope.source.table} {alias} WHERE {{}}", where))
+
+    # --- conditions on a value ----------------------------------------------------------------------------------------
+    def column_sql(self, column: Column, alias: str) -> str:
+        """Return a column's expression; `{row}[key]` reads a text of a JSON element."""
+        if found := re.fullmatch(r"\{row\}\[(\w+)\]", column.sql):
+            return (
+                f"({alias}.value->>'{found[1]}')" if self.postgres else f"json_extract({alias}.value, '$.{found[1]}')"
+            )
+        return column.sql.replace("{row}", alias)
+
+    def folded(self, column: str) -> str:
+        """Return the expression that folds a column as `crm.fieldkinds.fold` does: case, accents and blanks."""
+        if not self.postgres:
+            return f"touchpoint_fold({column})"
+        bare = rf"regexp_replace(normalize(replace(lower({column}), 'ß', 'ss'), NFKD), '[\u0300-\u036f]', '', 'g')"
+        return rf"btrim(regexp_replace({bare}, '\s+', ' ', 'g'))"
+
+    def condition(self, condition: Any, column: str, whole_days: bool = False) -> Sql:
+        """Return the condition on a column that holds stored (for text: folded) values. NULL for no value."""
+        return self._condition(condition, column, whole_days)
+
+    @singledispatchmethod
+    def _condition(self, condition: Any, column: str, whole_days: bool) -> Sql:
+        raise TypeError(f"The compiler does not know {type(condition).__name__}.")
+
+    @_condition.register
+    def _(self, condition: Exists, column: str, whole_days: bool) -> Sql:
+        return Sql(f"{column} IS NOT NULL")
+
+    @_condition.register
+    def _(self, condition: OneOf, column: str, whole_days: bool) -> Sql:
+        return one_of(column, condition.values)
+
+    @_condition.register
+    def _(self, condition: NumberIn, column: str, whole_days: bool) -> Sql:
+        # As a number on both: SQLite would compare an expression with text by type.
+        place = "CAST(%s AS numeric)"
+        return both(Sql(f"{column} {operator} {place}", (str(number),)) for operator, number in condition.bounds)
+
+    @_condition.register
+    def _(self, condition: MomentIn, column: str, whole_days: bool) -> Sql:
+        bounds = ((">=", condition.start), ("<", condition.before))
+        return both(
+            Sql(f"{column} {operator} %s", (self._instant(moment, whole_days),))
+            for operator, moment in bounds
+            if moment
+        )
+
+    def _instant(self, moment: Any, whole_days: bool) -> Any:
+        at = moment.at(self.clock)
+        if whole_days:  # a day counts from its midnight in the caller's zone; the index has it as midnight UTC
+            at = at.astimezone(self.clock.zone).replace(tzinfo=UTC)
+        return connection.ops.adapt_datetimefield_value(at)
+
+    @_condition.register
+    def _(self, condition: TextIs, column: str, whole_days: bool) -> Sql:
+        if condition.mode == "exact_value":
+            return fill(f"{column} = {{}}", value(condition.words[0]))
+        end = r"(\W|$)" if condition.mode != "beginning_of_words" else ""
+        regex = "~" if self.postgres else "REGEXP"
+        parts: list[Sql] = []
+        for word in condition.words:
+            parts.append(self.contains(column, word))
+            parts.append(fill(f"{column} {regex} {{}}", value(rf"(^|\W){re.escape(word)}{end}")))
+        return both(parts)
+
+    def contains(self, column: str, text: str) -> Sql:
+        """Return the condition that a folded column holds a text; `%`, `_` and `\\` stand for themselves."""
+        escaped = re.sub(r"([\\%_])", r"\\\1", text)
+        return fill(rf"{column} LIKE {{}} ESCAPE '\'", value(f"%{escaped}%"))
+
+
+def _needs_row(node: Node) -> bool:
+    """Return whether a node reads the record's own row, not only its values."""
+    if isinstance(node, All | AnyOf):
+        return any(_needs_row(child) for child in node.nodes)
+    if isinstance(node, Where):
+        return isinstance(node.field, Column)
+    return not isinstance(node, Everything)
+
+
+Condition = Callable[[str], Sql]
