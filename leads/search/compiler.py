@@ -11,7 +11,7 @@ Two shapes of every condition, because the planner cannot estimate (field, value
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from functools import singledispatchmethod
@@ -19,6 +19,7 @@ from typing import Any
 
 from django.db import connection
 
+from crm.fieldkinds import fold
 from crm.models import Membership
 from crm.permissions import lead_visibility
 from leads.search.language import (
@@ -28,6 +29,7 @@ from leads.search.language import (
     CustomValue,
     Everything,
     Exists,
+    FreeText,
     IdIs,
     MomentIn,
     Node,
@@ -76,6 +78,9 @@ class Compiler:
         self.postgres = connection.vendor == "postgresql"
         self.anchors: dict[int, int | str] = {}
         self._aliases = 0
+        if not self.postgres:
+            connection.ensure_connection()
+            connection.connection.create_function("touchpoint_fold", 1, _fold_or_null, deterministic=True)
 
     def alias(self) -> str:
         self._aliases += 1
@@ -113,7 +118,7 @@ class Compiler:
 
     # --- tests --------------------------------------------------------------------------------------------------------
     def test(self, node: Node, row: Row) -> Sql:
-        """Return the condition, never NULL, that `node` holds for the row at hand."""
+        """Return the condition that `node` holds for the row at hand. NULL counts as no; a negation is never NULL."""
         return self._test(node, row)
 
     def _turned(self, node: Node, found: Sql) -> Sql:
@@ -144,10 +149,31 @@ class Compiler:
         return self._turned(node, either(self._word_places(node.condition, row)))
 
     @_test.register
+    def _(self, node: FreeText, row: Row) -> Sql:
+        return self._turned(node, both(self._free_word(word, row) for word in node.words))
+
+    def _free_word(self, word: str, row: Row) -> Sql:
+        """Return the condition that a word stands in the lead's search text, or in the row's own words."""
+        if row.source.object_type == "lead":
+            return self.contains(f"{row.alias}.search_text", word)
+        lead = self.alias()
+        of_lead = both([Sql(f"{lead}.id = {row.lead}"), self.contains(f"{lead}.search_text", word)])
+        places = [self.some(fill(f"SELECT 1 FROM leads_lead {lead} WHERE {{}}", of_lead))]
+        if row.source.words:  # a contact: found by its own name and points, not by those of its colleagues
+            point = self.alias()
+            own = both([Sql(f"{point}.contact_id = {row.alias}.id"), self.contains(f"{point}.value", word)])
+            name = self.contains(f"{lead}.name_fold", word)
+            of_lead = both([Sql(f"{lead}.id = {row.lead}"), name])
+            places = [self.some(fill(f"SELECT 1 FROM leads_lead {lead} WHERE {{}}", of_lead))]
+            places.append(self.some(fill(f"SELECT 1 FROM leads_contactpoint {point} WHERE {{}}", own)))
+            places += [self.contains(self.folded(text.replace("{row}", row.alias or "")), word) for text in row.source.words]
+        return either(places)
+
+    @_test.register
     def _(self, node: Where, row: Row) -> Sql:
         if isinstance(node.field, Column):
             found = self._on_column(node, row.alias or "")
-            return fill("({}) IS NOT TRUE", found) if node.negate else fill("({}) IS TRUE", found)
+            return self._turned(node, found)
         alias = self.alias()
         where = both(
             [
@@ -166,7 +192,7 @@ class Compiler:
 
     def _counted(self, node: Related, count: Count, row: Row) -> Sql:
         """Return the comparison of the number of related records; counts no further than the answer needs."""
-        records, shortcut = self._records(node, row, "{key}")
+        records, shortcut = self._records(node, row, "key")
         if shortcut:
             number = fill("(SELECT COALESCE(SUM(c.number), 0) FROM ({}) c)", records)
         else:
@@ -208,7 +234,7 @@ class Compiler:
     def records(self, node: Related, row: Row | None, select: str = "1") -> Sql:
         """Return a SELECT of the related records of a row, or of all rows (`row` None).
 
-        `select`: `1`, `{lead}` for their leads, `{key}` for their keys (a `number` of them from a shortcut).
+        `select`: `1`, `lead` (lead_id), `key` (from a shortcut: `number`, how many), or `both` of the last two.
         """
         return self._records(node, row, select)[0]
 
@@ -220,8 +246,8 @@ class Compiler:
             table, condition = short
             alias = self.alias()
             where = [condition(alias)] + ([Sql(f"{alias}.lead_id = {row.lead}")] if row else [])
-            column = {"1": "1", "{lead}": f"{alias}.lead_id", "{key}": f"{alias}.count AS number"}[select]
-            return fill(f"SELECT {column} FROM {table} {alias} WHERE {{}}", both(where)), True
+            columns = _columns(select, f"{alias}.lead_id", f"{alias}.count AS number")
+            return fill(f"SELECT {columns} FROM {table} {alias} WHERE {{}}", both(where)), True
         anchor = self.anchor_of(node, rest) if by_lead else ROW
         if isinstance(anchor, int):
             return self._from_values(scope, rest, anchor, row, select), False
@@ -264,9 +290,9 @@ class Compiler:
             )
             # Always a look-up by primary key, `free` or not: the values are the rarer side.
             parts.append(fill(f"(SELECT 1 FROM {source.table} {inner} WHERE {{}} LIMIT 1) IS NOT NULL", where))
-        column = {"1": "1", "{lead}": f"{alias}.lead_id", "{key}": f"{alias}.record_key AS key"}[select]
+        columns = _columns(select, record.lead, f"{record.key} AS key")
         table = TABLES[driver.field.field.kind.storage]
-        return fill(f"SELECT {column} FROM {table} {alias} WHERE {{}}", both(parts))
+        return fill(f"SELECT {columns} FROM {table} {alias} WHERE {{}}", both(parts))
 
     def _from_rows(self, node: Related, scope: Scope, rest: Sequence[Node], row: Row | None, select: str) -> Sql:
         source, alias = scope.source, self.alias()
@@ -275,12 +301,9 @@ class Compiler:
         if row is not None and (link := source.links[row.source.family]):
             parts.append(Sql(link.replace("{row}", alias).replace("{this}", row.alias or "")))
         parts += [self.test(child, at_hand) for child in rest]
-        key = f"{alias}.id AS key" if source.lead else f"{self._json_key(alias)} AS key"
-        column = {"1": "1", "{lead}": at_hand.lead, "{key}": key}[select]
-        return fill(f"SELECT {column} FROM {self._table(source, alias, row)} WHERE {{}}", both(parts))
-
-    def _json_key(self, alias: str) -> str:
-        return f"{alias}.ordinality" if self.postgres else f"{alias}.key"
+        key = f"{alias}.id" if source.lead else f"{alias}.{'ordinality' if self.postgres else 'key'}"
+        columns = _columns(select, at_hand.lead, f"{key} AS key")
+        return fill(f"SELECT {columns} FROM {self._table(source, alias, row)} WHERE {{}}", both(parts))
 
     def _table(self, source: Source, alias: str, row: Row | None) -> str:
         if "{this}" not in source.table:
@@ -320,7 +343,7 @@ class Compiler:
         return self._by_rows(node, scope)
 
     @_seed.register
-    def _(self, node: Words, scope: Scope) -> Seed | None:
+    def _(self, node: Words | FreeText, scope: Scope) -> Seed | None:
         return self._by_rows(node, scope)
 
     @_seed.register
@@ -342,43 +365,13 @@ class Compiler:
             return None
         count = node.count
         if count is None:
-            return Seed(fill("SELECT lead_id AS id FROM ({}) s", self._named(node)))
+            return Seed(fill("SELECT lead_id AS id FROM ({}) s", self.records(node, None, "lead")))
         if count.number < 1 or count.operator == "lte":
             return None
-        keyed, shortcut = self._records(node, None, "{key}")
-        lead = self.records(node, None, "{lead}")
-        if shortcut:
-            # One small row per type and lead: its counts add up.
-            rows = Sql(
-                lead.text.replace(
-                    " FROM ",
-                    " AS lead_id, "
-                    + keyed.text.split(" FROM ")[0][7:].replace(
-                        "t" + keyed.text.split(" FROM ")[0][8:].split(".")[0], lead.text[7:].split(".")[0]
-                    )
-                    + " FROM ",
-                    1,
-                ),
-                lead.params,
-            )
-            return Seed(
-                fill(
-                    f"SELECT lead_id AS id FROM ({{}}) s GROUP BY lead_id HAVING SUM(number) {_COUNT[count.operator]} {{}}",
-                    rows,
-                    value(count.number),
-                )
-            )
-        both_columns = self._records(node, None, "{both}")[0]
-        return Seed(
-            fill(
-                f"SELECT lead_id AS id FROM ({{}}) s GROUP BY lead_id HAVING COUNT(DISTINCT key) {_COUNT[count.operator]} {{}}",
-                both_columns,
-                value(count.number),
-            )
-        )
-
-    def _named(self, node: Related) -> Sql:
-        return self.records(node, None, "{lead}")
+        rows, shortcut = self._records(node, None, "both")
+        number = "SUM(number)" if shortcut else "COUNT(DISTINCT key)"
+        grouped = f"SELECT lead_id AS id FROM ({{}}) s GROUP BY lead_id HAVING {number} {_COUNT[count.operator]} {{}}"
+        return Seed(fill(grouped, rows, value(count.number)))
 
     def _by_rows(self, node: Node, scope: Scope) -> Seed:
         alias = self.alias()
@@ -465,4 +458,9 @@ def _needs_row(node: Node) -> bool:
     return not isinstance(node, Everything)
 
 
-Condition = Callable[[str], Sql]
+def _columns(select: str, lead: str, key: str) -> str:
+    return {"1": "1", "lead": f"{lead} AS lead_id", "key": key, "both": f"{lead} AS lead_id, {key}"}[select]
+
+
+def _fold_or_null(text: Any) -> str | None:
+    return None if text is None else fold(str(text))

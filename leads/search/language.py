@@ -121,6 +121,14 @@ class Words:
 
 
 @dataclass(frozen=True)
+class FreeText:
+    """The free-text box: every one of these folded words is somewhere in the lead's names, emails, phones or domain."""
+
+    words: tuple[str, ...]
+    negate: bool = False
+
+
+@dataclass(frozen=True)
 class Where:
     field: Column | CustomValue
     condition: Condition
@@ -146,7 +154,7 @@ class Related:
     negate: bool = False
 
 
-Node = Everything | All | AnyOf | IdIs | Words | Where | Related
+Node = Everything | All | AnyOf | IdIs | Words | FreeText | Where | Related
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,23 @@
+"""Cells that a spreadsheet would run as a formula are quoted on the way out and unquoted on the way in."""
+
+from __future__ import annotations
+
+import re
+
+# A leading blank, byte order mark or full-width sign does not stop a spreadsheet; a plain number is harmless.
+_DANGEROUS = re.compile(r"'*(?:[\t\r\n]|[\s\ufeff]*[=+\-@|%＝＋－＠])")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+
+
+def neutralise(cell: str) -> str:
+    """Return a cell that no spreadsheet runs. `restore` gives the original back, whatever it was."""
+    if _DANGEROUS.match(cell) and not (cell.startswith("-") and _NUMBER.fullmatch(cell)):
+        return f"'{cell}"
+    return cell
+
+
+def restore(cell: str) -> str:
+    """Return what `neutralise` was given; other cells stay as they are."""
+    if cell.startswith("'") and _DANGEROUS.match(cell[1:]):
+        return cell[1:]
+    return cell

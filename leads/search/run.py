@@ -1,0 +1,357 @@
+"""Asking: which records a checked search selects, page by page, and how many."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+
+from crm.errors import InvalidInput, TooMuch
+from crm.fieldkinds import fold
+from crm.models import Membership
+from leads.search.compiler import ROW, Compiler, Seed, _needs_row
+from leads.search.cursors import decode_cursor, encode_cursor
+from leads.search.language import CustomValue, FreeText, Node, Query, Related, Where, conjuncts, parse
+from leads.search.moments import Clock
+from leads.search.sources import Column
+from leads.search.sql import Sql, both, fill, value
+
+__all__ = ["Page", "count", "id_subquery", "parse", "run", "sort_names"]
+
+CAPPED = 10_000
+MAX_LIMIT = 1000
+_SEVERAL_PER_RECORD = 3
+_estimates: dict[int, tuple[float, int]] = {}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Row ids in order. `total` is None when not asked for; not exact: there are more than that."""
+
+    ids: tuple[int, ...]
+    next_cursor: str
+    total: int | None
+    total_is_exact: bool = True
+
+
+@dataclass(frozen=True)
+class _Sort:
+    name: str
+    column: Column
+    descending: bool
+
+    @property
+    def order(self) -> str:
+        return "DESC" if self.descending else "ASC"
+
+
+def run(
+    actor: Membership,
+    query: Query,
+    *,
+    lists: str = "",
+    sort: str | Sequence[Mapping[str, Any]] = "",
+    limit: int = 50,
+    cursor: str = "",
+    text: str = "",
+    count: str = "capped",
+    tz: ZoneInfo | None = None,
+    part: tuple[int, int] | None = None,
+) -> Page:
+    """Return one page of the ids that match, in the actor's scope, types, fields and leads.
+
+    `sort`: a column's name, with `-` for descending (`sort_names`), or the API's list of one. `text`: the free-text box.
+    `count`: `capped` (at most 10,000), `exact` or `no`. `part`: (k, n) keeps the k-th of n equal parts. Raises
+    `InvalidInput` for an unknown sort or a foreign cursor, `TooMuch` when the answer takes too long.
+    """
+    if lists and lists != query.source.family:
+        raise InvalidInput(fields={"query": f"This search selects {query.source.plural}, not {lists}s."})
+    search = _Search(actor, query, text, tz, part)
+    ordered = _sort(query, sort)
+    after = _after(ordered, cursor)
+    limit = max(1, min(limit, MAX_LIMIT))
+    with _limited():
+        return search.page(ordered, limit, after, count)
+
+
+def count(actor: Membership, query: Query, *, text: str = "", tz: ZoneInfo | None = None) -> int:
+    """Return the exact number of records that match."""
+    with _limited():
+        return _Search(actor, query, text, tz, None).exact()
+
+
+def id_subquery(
+    actor: Membership, query: Query, lists: str = "", *, text: str = "", tz: ZoneInfo | None = None
+) -> tuple[str, tuple[Any, ...]]:
+    """Return SQL that selects the ids that match, for use inside another statement (reports, exports, bulk)."""
+    if lists and lists != query.source.family:
+        raise InvalidInput(fields={"query": f"This search selects {query.source.plural}, not {lists}s."})
+    found = _Search(actor, query, text, tz, None).everything()
+    return found.text, found.params
+
+
+def sort_names(query: Query) -> list[str]:
+    """Return the columns a search's results can be sorted by."""
+    return [column.name for column in query.source.columns if column.sorts]
+
+
+class _Search:
+    """One search being run. `free` compiles for the planner, `compiler` for look-ups row by row."""
+
+    def __init__(
+        self, actor: Membership, query: Query, text: str, tz: ZoneInfo | None, part: tuple[int, int] | None
+    ) -> None:
+        clock = Clock(timezone.now(), tz or actor.zone, actor.organization.week_starts_on)
+        self.actor = actor
+        self.source = query.source
+        self.compiler = Compiler(actor, clock)
+        self.free = Compiler(actor, clock, free=True)
+        nodes = query.conjuncts
+        if words := tuple(dict.fromkeys(fold(text[:500]).split()[:10])):
+            nodes.append(FreeText(words))
+        self.scope, self.nodes = query.source.absorb(actor, nodes, clock)
+        self.part = part
+        self.bound = probe_bound(actor)
+
+    # --- what matches -------------------------------------------------------------------------------------------------
+    def everything(self) -> Sql:
+        """Return the ids of everything that matches, for the planner to arrange."""
+        seeds = [(node, self.free.seed(node, self.scope)) for node in self.nodes]
+        rest = [node for node, seed in seeds if seed is None or not seed.exact]
+        parts = [self.free.where(self.scope, "r", rest), *self._part("r")]
+        parts += [fill("r.id IN (SELECT id FROM ({}) s)", seed.sql) for _, seed in seeds if seed and seed.exact]
+        return fill(f"SELECT r.id FROM {self.source.table} r WHERE {{}}", both(parts))
+
+    def _part(self, row: str) -> list[Sql]:
+        return [] if self.part is None else [Sql(f"{row}.id %% {int(self.part[1])} = {int(self.part[0]) - 1}")]
+
+    def _candidates(self, driver: tuple[int, Seed] | None) -> Sql:
+        """Return the ids that match, from the rarest seed with a look-up for the rest; a record may come several times."""
+        if driver is None:
+            parts = [self.free.where(self.scope, "r", self.nodes), *self._part("r")]
+            return fill(f"SELECT r.id AS id FROM {self.source.table} r WHERE {{}}", both(parts))
+        index, seed = driver
+        rest = [node for i, node in enumerate(self.nodes) if i != index or not seed.exact]
+        if not rest and seed.exact and self.part is None and self.compiler.visible("r.id") is None:
+            return seed.sql
+        parts = [Sql("r.id = c.id"), self.compiler.where(self.scope, "r", rest), *self._part("r")]
+        check = fill(f"SELECT 1 FROM {self.source.table} r WHERE {{}} LIMIT 1", both(parts))
+        return fill("SELECT c.id AS id FROM ({}) c WHERE ({}) IS NOT NULL", seed.sql, check)
+
+    # --- the rarest seed ----------------------------------------------------------------------------------------------
+    def driver(self) -> tuple[int, Seed] | None:
+        """Return the conjunct with the fewest rows and its seed, as far as bounded probes can tell."""
+        for node in self.nodes:
+            self._choose_anchor(node)
+        seeds = [(i, seed) for i, node in enumerate(self.nodes) if (seed := self.compiler.seed(node, self.scope))]
+        if len(seeds) < 2:
+            return seeds[0] if seeds else None
+        return min(seeds, key=lambda pair: (self._probe(fill("SELECT 1 FROM ({}) s", pair[1].sql)), not pair[1].exact))
+
+    def _probe(self, select: Sql) -> int:
+        found = _rows(fill("SELECT COUNT(*) FROM ({} LIMIT {}) p", select, value(self.bound + 1)))
+        return int(found[0][0])
+
+    def _choose_anchor(self, node: Node) -> None:
+        """Decide from which condition the related records of a conjunct are read: the one with the fewest rows."""
+        if not isinstance(node, Related) or self.source.object_type != "lead":
+            return
+        scope, rest = node.source.absorb(self.actor, conjuncts(node.query), self.compiler.clock)
+        anchors = self.compiler.value_anchors(node, rest)
+        selects: dict[int | str, Sql] = {}
+        for index in anchors:
+            driver = rest[index]
+            assert isinstance(driver, Where) and isinstance(driver.field, CustomValue), "value_anchors chose it"
+            where = both(self.compiler._on_values(driver.field, driver.condition, node.source, "v"))
+            selects[index] = fill(f"SELECT 1 FROM {_table_of(driver.field)} v WHERE {{}}", where)
+        on_row = [child for child in rest if _needs_row(child)]
+        if anchors and any(_is_bounded(child) for child in on_row):
+            row = self.compiler.row(node.source, "a")
+            plain = [child for child in on_row if isinstance(child, Where)]
+            where = both([scope.base("a"), *(self.compiler.test(child, row) for child in plain)])
+            selects[ROW] = fill(f"SELECT 1 FROM {node.source.table} a WHERE {{}}", where)
+        if len(selects) > 1:
+            chosen = min(selects, key=lambda anchor: self._probe(selects[anchor]))
+            self.compiler.anchors[id(node)] = self.free.anchors[id(node)] = chosen
+
+    # --- pages and totals ---------------------------------------------------------------------------------------------
+    def page(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, count: str) -> Page:
+        driver = self.driver()
+        narrow: list[int] | None = None
+        candidates = self._candidates(driver)
+        if driver is not None or self.nodes:
+            found = _rows(fill("{} LIMIT {}", candidates, value(self.bound + 1)))
+            ids = {row[0] for row in found}
+            if len(found) > self.bound and len(ids) <= self.bound // _SEVERAL_PER_RECORD:
+                # Few records that match many times: look on before walking all rows for them.
+                found = _rows(fill("{} LIMIT {}", candidates, value(20 * self.bound + 1)))
+                ids = {row[0] for row in found}
+                if len(found) <= 20 * self.bound:
+                    narrow = sorted(ids)
+            elif len(found) <= self.bound:
+                narrow = sorted(ids)
+        rows = self._walk(sort, limit + 1, after, narrow)
+        shown = rows[:limit]
+        cursor = encode_cursor(sort.name, _json(shown[-1][1]), shown[-1][0]) if len(rows) > limit else ""
+        total, exact = self._total(count, driver, candidates, narrow)
+        return Page(tuple(row[0] for row in shown), cursor, total, exact)
+
+    def _walk(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, narrow: list[int] | None) -> list[Any]:
+        """Return (id, sort value) of the next rows in order; rows without a sort value come last."""
+        if narrow is not None:
+            if not narrow:
+                return []
+            where = self._among(narrow)
+        else:
+            where = both([self.compiler.where(self.scope, "r", self.nodes), *self._part("r")])
+        column = sort.column.sql.replace("{row}", "r")
+        sign = "<" if sort.descending else ">"
+        select = f"SELECT r.id, {column} FROM {self.source.table} r WHERE {{}} AND {{}} ORDER BY {{}} LIMIT {{}}"
+        rows: list[Any] = []
+        if after is None or after[0] is not None:
+            beyond = Sql(f"{column} IS NOT NULL")
+            if after is not None:
+                beyond = fill(f"({column}, r.id) {sign} ({{}}, {{}})", value(after[0]), value(after[1]))
+            order = Sql(f"{column} {sort.order}, r.id {sort.order}")
+            rows = _rows(fill(select, where, beyond, order, value(limit)))
+        if len(rows) < limit and sort.column.name == "last_activity_at":
+            beyond = Sql(f"{column} IS NULL")
+            if after is not None and after[0] is None:
+                beyond = fill(f"{column} IS NULL AND r.id {sign} {{}}", value(after[1]))
+            rows += _rows(fill(select, where, beyond, Sql(f"r.id {sort.order}"), value(limit - len(rows))))
+        return rows
+
+    def _among(self, narrow: list[int]) -> Sql:
+        if self.compiler.postgres:
+            known = Sql("r.id = ANY(%s)", (narrow,))
+        else:
+            known = Sql(f"r.id IN ({', '.join(str(int(number)) for number in narrow)})")
+        return both([known, fill("r.organization_id = {}", value(self.actor.organization_id))])
+
+    def _total(
+        self, count: str, driver: tuple[int, Seed] | None, candidates: Sql, narrow: list[int] | None
+    ) -> tuple[int | None, bool]:
+        if count == "no":
+            return None, False
+        if narrow is not None:
+            return len(narrow), True
+        if count == "exact":
+            return self.exact(), True
+        if driver is not None:
+            # Records may come several times: look at a few times as many rows before sorting them out.
+            stop = CAPPED * _SEVERAL_PER_RECORD + 1
+            rows, records = _rows(
+                fill("SELECT COUNT(*), COUNT(DISTINCT id) FROM ({} LIMIT {}) c", candidates, value(stop))
+            )[0]
+            if records > CAPPED:
+                return CAPPED, False
+            if rows < stop:
+                return records, True
+            candidates = fill("SELECT DISTINCT id FROM ({}) c", candidates)
+        found = _rows(fill("SELECT COUNT(*) FROM ({} LIMIT {}) c", candidates, value(CAPPED + 1)))[0][0]
+        return min(found, CAPPED), found <= CAPPED
+
+    def exact(self) -> int:
+        return int(_rows(fill("SELECT COUNT(*) FROM ({}) c", self.everything()))[0][0])
+
+
+def _table_of(searched: CustomValue) -> str:
+    from leads.search.compiler import TABLES
+
+    return TABLES[searched.field.kind.storage]
+
+
+def _is_bounded(node: Node) -> bool:
+    """Return whether a condition is a range of an indexed column: reading rows by it may be the shortest way."""
+    return isinstance(node, Where) and isinstance(node.field, Column) and node.field.indexed and not node.negate
+
+
+def probe_bound(actor: Membership) -> int:
+    """Return how many rows are *few*: six times the root of the number of leads (`spec/storage.md`)."""
+    at, leads = _estimates.get(actor.organization_id, (0.0, 0))
+    if time.monotonic() - at > 600 or not at:
+        counted = Sql("SELECT COUNT(*) FROM (SELECT 1 FROM leads_lead WHERE organization_id = %s LIMIT 1000000) c",
+                      (actor.organization_id,))  # fmt: skip
+        leads = int(_rows(counted)[0][0])
+        _estimates[actor.organization_id] = (time.monotonic(), leads)
+    return max(200, min(6 * math.isqrt(leads), 10_000))
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+def _rows(sql: Sql) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.text, sql.params)
+        return cursor.fetchall()
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Statements inside are stopped after `SEARCH_STATEMENT_TIMEOUT_MS`; raises `TooMuch` then."""
+    milliseconds = int(settings.SEARCH_STATEMENT_TIMEOUT_MS)
+    try:
+        if connection.vendor == "postgresql":
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout = %s", [milliseconds])
+                yield
+                if len(connection.savepoint_ids) > 0:
+                    cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+        else:
+            connection.ensure_connection()
+            end = time.monotonic() + milliseconds / 1000
+            connection.connection.set_progress_handler(lambda: int(time.monotonic() > end), 50_000)
+            try:
+                yield
+            finally:
+                connection.connection.set_progress_handler(None, 0)
+    except OperationalError as error:
+        if "timeout" not in str(error) and "interrupt" not in str(error):
+            raise
+        raise TooMuch("This search takes too long. Add a condition that fewer records meet, or a narrower date range.") from error
+    except OverflowError as error:
+        raise InvalidInput("A date of this search leads out of the calendar.") from error
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+def _sort(query: Query, given: str | Sequence[Mapping[str, Any]]) -> _Sort:
+    if not isinstance(given, str):
+        first = given[0] if given else {}
+        field = first.get("field") if isinstance(first, Mapping) else None
+        name = str(field.get("field_name")) if isinstance(field, Mapping) else ""
+        given = f"-{name}" if name and first.get("direction") == "desc" else name
+    name = given or query.source.default_sort
+    bare = name.removeprefix("-")
+    column = query.source.column(bare)
+    if column is None or not column.sorts:
+        raise InvalidInput(fields={"sort": f"“{bare}” cannot be sorted by. Use one of: {', '.join(sort_names(query))}."})
+    return _Sort(name, column, name.startswith("-"))
+
+
+def _after(sort: _Sort, cursor: str) -> tuple[Any, int] | None:
+    """Return the sort value and id of the last row seen. Raises `InvalidInput` for anything that is not our cursor."""
+    if not cursor:
+        return None
+    parts = decode_cursor(cursor)
+    if parts is None or len(parts) != 3 or parts[0] != sort.name or type(parts[2]) is not int:
+        raise InvalidInput(fields={"cursor": "The cursor belongs to another search. Start from the first page."})
+    last = parts[1]
+    try:
+        if last is not None and sort.column.asks == "moment":
+            datetime.fromisoformat(last)
+        elif not isinstance(last, str | None):
+            raise ValueError
+    except (TypeError, ValueError):
+        raise InvalidInput(fields={"cursor": "The cursor is broken. Start from the first page."}) from None
+    return last, parts[2]
+
+
+def _json(last: Any) -> Any:
+    return last.isoformat() if isinstance(last, datetime) else last

@@ -1,0 +1,249 @@
+"""A search in plain English: “Leads with at least one Demo created in the last 30 days where Users > 50”."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import singledispatch
+from typing import Any
+
+from leads.search.language import (
+    All,
+    AnyOf,
+    Count,
+    CustomValue,
+    Everything,
+    Exists,
+    FreeText,
+    IdIs,
+    MomentIn,
+    Node,
+    NumberIn,
+    OneOf,
+    Query,
+    Related,
+    TextIs,
+    Where,
+    Words,
+    conjuncts,
+)
+from leads.search.moments import LocalDay, Moment, Now, Offset, Period
+from leads.search.sources import Column
+
+_TIMES = {"date_created": "created", "date_updated": "updated", "activity_at": "dated"}
+_SIGNS = {">": ">", ">=": "≥", "<": "<", "<=": "≤"}
+_MODES = {
+    "full_words": "contains",
+    "phrase": "contains the phrase",
+    "beginning_of_words": "has words starting with",
+    "exact_value": "is exactly",
+}
+_NOT_MODES = {
+    "full_words": "does not contain",
+    "phrase": "does not contain the phrase",
+    "beginning_of_words": "has no words starting with",
+    "exact_value": "is not exactly",
+}
+
+
+def sentence(query: Query) -> str:
+    """Return what a search selects, in one sentence without a full stop."""
+    plural = query.source.plural
+    start = plural[0].upper() + plural[1:]
+    nodes = query.conjuncts
+    if not nodes:
+        return f"All {plural}"
+    own, others = _split(nodes)
+    types = _types(own)
+    if types:
+        start = types[0][0].upper() + types[0][1:]
+        own = [node for node in own if not _is_type(node)]
+    parts = [phrase for phrase in (_related(node) for node in others)]
+    if own:
+        parts.insert(0, "where " + _joined([clause(node) for node in own], "and"))
+    return f"{start} {_joined(parts, 'and')}".strip()
+
+
+def _split(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
+    related = [node for node in nodes if isinstance(node, Related)]
+    return [node for node in nodes if not isinstance(node, Related)], related
+
+
+def _joined(parts: Sequence[str], word: str) -> str:
+    if len(parts) < 3:
+        return f" {word} ".join(parts)
+    return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def _is_type(node: Node) -> bool:
+    named = isinstance(node, Where) and isinstance(node.field, Column) and node.field.refers_to == "custom_activity_type"
+    return named and isinstance(node.condition, OneOf) and not node.negate  # type: ignore[union-attr]
+
+
+def _types(nodes: Sequence[Node]) -> list[str]:
+    """Return the names of the types a search is about, as one phrase in a list, or an empty list."""
+    for node in nodes:
+        if _is_type(node):
+            return [_joined(node.condition.labels, "or")]  # type: ignore[union-attr]
+    return []
+
+
+def _related(node: Node) -> str:
+    assert isinstance(node, Related), "_split gives related nodes"
+    inner = conjuncts(node.query)
+    names = _types(inner)
+    rest = [child for child in inner if not _is_type(child)]
+    one, several = (names * 2) if names else (node.source.singular, node.source.plural)
+    times = [child for child in rest if _is_time(child)]
+    others = [child for child in rest if not _is_time(child)]
+    if node.source.object_type == "activity.last":
+        start = f"whose last activity {'was not' if node.negate else 'was'} {_article(one) if names else 'one'}"
+    else:
+        start = f"with {_how_many(node.count, node.negate, one, several)}"
+    parts = [start, *(_time(child) for child in times)]
+    if others:
+        parts.append("where " + _joined([clause(child) for child in others], "and"))
+    return " ".join(parts)
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _how_many(count: Count | None, negate: bool, one: str, several: str) -> str:
+    if count is None:
+        return f"no {one}" if negate else f"at least one {one}"
+    number, operator = count.number, count.operator
+    if negate and operator == "gte":
+        operator, number, negate = "lte", number - 1, False
+    elif negate and operator == "lte":
+        operator, number, negate = "gte", number + 1, False
+    words = {"gte": "at least", "lte": "at most", "eq": "exactly"}[operator]
+    return f"{'not ' if negate else ''}{words} {number} {one if number == 1 else several}"
+
+
+def _is_time(node: Node) -> bool:
+    timed = isinstance(node, Where) and isinstance(node.field, Column) and node.field.name in _TIMES
+    return timed and isinstance(node.condition, MomentIn) and not node.negate  # type: ignore[union-attr]
+
+
+def _time(node: Node) -> str:
+    assert isinstance(node, Where) and isinstance(node.field, Column) and isinstance(node.condition, MomentIn)
+    return f"{_TIMES[node.field.name]} {_stretch(node.condition)}"
+
+
+def _stretch(condition: MomentIn) -> str:
+    start, before = condition.start, condition.before
+    if isinstance(start, Offset) and start.sign < 0 and isinstance(start.moment, Now):
+        ago = start.words.removesuffix(" ago")
+        if before is None or isinstance(before, Now):
+            return f"in the last {ago}"
+    if isinstance(start, Period) and isinstance(before, Period) and start.name == before.name:
+        return start.name.replace("-", " ")
+    if isinstance(start, LocalDay) and isinstance(before, LocalDay):
+        last = before.words.removeprefix("the end of ")
+        if before.end and start.day == before.day:
+            return f"on {last}"
+        return f"from {start.words} to {last}" if before.end else f"from {start.words} until before {last}"
+    if start is None:
+        assert before is not None, "a condition has a start or an end"
+        if isinstance(before, Offset) and before.sign < 0 and isinstance(before.moment, Now):
+            return f"more than {before.words}"
+        return f"before {_words(before)}"
+    return f"since {_words(start)}" if before is None else f"from {_words(start)} until {_words(before)}"
+
+
+def _words(moment: Moment) -> str:
+    return moment.words
+
+
+@singledispatch
+def clause(node: Any) -> str:
+    """Return a condition as a clause that follows *where*."""
+    raise TypeError(f"No words for {type(node).__name__}.")
+
+
+@clause.register
+def _(node: Everything) -> str:
+    return "nothing" if node.negate else "anything"
+
+
+@clause.register
+def _(node: All) -> str:
+    found = f"({_joined([clause(child) for child in node.nodes], 'and')})" if node.nodes else "anything"
+    return f"not {found}" if node.negate else found
+
+
+@clause.register
+def _(node: AnyOf) -> str:
+    found = f"({_joined([clause(child) for child in node.nodes], 'or')})" if node.nodes else "nothing"
+    return f"not {found}" if node.negate else found
+
+
+@clause.register
+def _(node: IdIs) -> str:
+    return "it is not this very record" if node.negate else "it is this very record"
+
+
+@clause.register
+def _(node: Words) -> str:
+    found = f"the text {_MODES[node.condition.mode]} “{node.condition.shown}”"
+    return f"not ({found})" if node.negate else found
+
+
+@clause.register
+def _(node: FreeText) -> str:
+    return f"“{' '.join(node.words)}” is found"
+
+
+@clause.register
+def _(node: Related) -> str:
+    return _related(node).replace("with ", "it has ", 1) if node.source.object_type != "activity.last" else _related(node)
+
+
+@clause.register
+def _(node: Where) -> str:
+    label = node.field.field.name if isinstance(node.field, CustomValue) else node.field.label
+    return _asked(node.condition, label, node.negate)
+
+
+@singledispatch
+def _asked(condition: Any, label: str, negate: bool) -> str:
+    raise TypeError(f"No words for {type(condition).__name__}.")
+
+
+@_asked.register
+def _(condition: TextIs, label: str, negate: bool) -> str:
+    return f"{label} {(_NOT_MODES if negate else _MODES)[condition.mode]} “{condition.shown}”"
+
+
+@_asked.register
+def _(condition: OneOf, label: str, negate: bool) -> str:
+    return f"{label} is {'not ' if negate else ''}{_joined(condition.labels, 'or')}"
+
+
+@_asked.register
+def _(condition: NumberIn, label: str, negate: bool) -> str:
+    bounds = dict(condition.bounds)
+    if bounds.keys() == {">=", "<="}:
+        low, high = bounds[">="], bounds["<="]
+        if low == high:
+            return f"{label} {'≠' if negate else '='} {_number(low)}"
+        return f"{label} is {'not ' if negate else ''}between {_number(low)} and {_number(high)}"
+    found = " and ".join(f"{label} {_SIGNS[sign]} {_number(number)}" for sign, number in condition.bounds)
+    return f"not ({found})" if negate else found
+
+
+@_asked.register
+def _(condition: MomentIn, label: str, negate: bool) -> str:
+    return f"{label} is {'not ' if negate else ''}{_stretch(condition)}"
+
+
+@_asked.register
+def _(condition: Exists, label: str, negate: bool) -> str:
+    return f"{label} is {'empty' if negate else 'not empty'}"
+
+
+def _number(number: Decimal) -> str:
+    text = f"{number:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,256 @@
+"""The compiler agrees with plain Python, for random data and random searches, whichever shape of SQL it chooses."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from activities.queries import type_catalog
+from activities.services.activities import log_activity
+from activities.services.drafts import save_draft
+from activities.services.types import archive_type, create_type
+from crm import events
+from crm.customfields.catalog import catalog
+from crm.customfields.services import create_field
+from crm.models import FieldSet, FieldUse, Membership
+from crm.tenancy import scope
+from leads.models import Lead
+from leads.search import run as running
+from leads.search.language import parse
+from leads.search.moments import Clock
+from leads.search.run import id_subquery, run
+from leads.services import create_lead
+from tests.factories import Tenant, World
+from tests.leads.naive_search import load, matching, matching_activities
+
+WORDS = ["red", "blue sky", "Café Zürich", "100%", "a_b", "c++", "O'Neil", "", "plan", "planet"]
+ZONE = ZoneInfo("America/New_York")
+NOW = timezone.now()
+
+
+class Rich:
+    """A tenant with two types of every kind of field, lead and contact fields, and thirty leads."""
+
+    def __init__(self, tenant: Tenant, seed: int) -> None:
+        self.tenant, self.random = tenant, random.Random(seed)
+        admin = tenant.admin
+        self.types = [create_type(admin, name=name) for name in ("Demo", "Site visit")]
+        archive_later = create_type(admin, name="Old habit")
+        options = ["One", "Two", "Three"]
+        for row in [*self.types, archive_later]:
+            make: Any = lambda name, kind, **more: create_field(admin, row.fieldset, name=name, kind=kind, **more)  # noqa: B023, E731
+            make("Text", "text"), make("Amount", "number"), make("Day", "date"), make("Moment", "datetime")
+            make("Choice", "choices", options=options), make("Several", "choices", options=options, multiple=True)
+            make("Who", "user"), make("Yes", "checkbox")
+        self.types.append(archive_later)
+        lead_set, contact_set = (FieldSet.objects.get(owner=owner) for owner in ("lead", "contact"))
+        self.size = create_field(admin, lead_set, name="Size", kind="number")
+        self.area = create_field(admin, lead_set, name="Area", kind="choices", options=options)
+        self.owner = create_field(admin, lead_set, name="Owner", kind="user", multiple=True)
+        self.role = create_field(admin, contact_set, name="Duty", kind="text")
+        # Restricted users may not see the amount of a demo.
+        use = next(u for u in self.uses(self.types[0]) if u.field.name == "Amount")
+        hidden_from = tenant.restricted.role_id
+        roles = [member.role_id for member in tenant.members if member.role_id != hidden_from]
+        FieldUse.objects.filter(field_id=use.field.id).update(view_roles=roles)
+        self._touch()
+        self._fill()
+        archive_type(admin, archive_later)
+        self._touch()
+
+    def _touch(self) -> None:
+        from crm.customfields.catalog import touch_schema
+
+        touch_schema(self.tenant.organization)
+
+    def uses(self, row: Any) -> Any:
+        return catalog(self.tenant.organization).uses(row.fieldset_id)
+
+    def _fill(self) -> None:
+        r, members = self.random, self.tenant.members
+        emails = [member.user.email for member in members]
+        for number in range(24):
+            custom = {}
+            if r.random() < 0.6:
+                custom[self.size.public_id] = r.randint(0, 5)
+            if r.random() < 0.6:
+                custom[self.area.public_id] = r.choice(["One", "Two", "Three"])
+            if r.random() < 0.6:
+                custom[self.owner.public_id] = r.sample(emails, r.randint(1, 2))
+            contacts = [
+                {"name": f"{r.choice(WORDS[:3])} {i}", "emails": [f"{r.choice('abc')}{number}@x.example"],
+                 "custom": {self.role.public_id: r.choice(WORDS[:5])}}
+                for i in range(r.randint(0, 2))
+            ]  # fmt: skip
+            addresses = [{"city": r.choice(["Paris", "Zürich"])} for _ in range(r.randint(0, 1))]
+            name = f"{r.choice(['Acme', 'Bluth', 'Zoë'])} {number}"
+            lead = create_lead(
+                self.tenant.admin, name=name, custom=custom, contacts=contacts, addresses=addresses,
+                description=r.choice(WORDS),
+            )  # fmt: skip
+            for _ in range(r.choice([0, 1, 2, 5])):
+                self._log(lead)
+
+    def _log(self, lead: Lead) -> None:
+        r, row = self.random, self.random.choice(self.types)
+        kind = type_catalog(self.tenant.organization).get(row.pk)
+        values: dict[str, Any] = {
+            "Text": r.choice(WORDS), "Amount": str(r.choice([0, 1, 2, 2.5, 10])),
+            "Day": (datetime.now(UTC) - timedelta(days=r.randint(0, 5))).date().isoformat(),
+            "Moment": (NOW - timedelta(hours=r.randint(0, 100))).isoformat(),
+            "Choice": r.choice(["One", "Two", "Three"]), "Several": r.sample(["One", "Two", "Three"], r.randint(1, 3)),
+            "Who": r.choice(self.tenant.members).user.email, "Yes": r.choice([True, False]),
+        }  # fmt: skip
+        given = {name: value for name, value in values.items() if r.random() < 0.6}
+        author = r.choice(self.tenant.members[:3])
+        if r.random() < 0.1:
+            by_id = {use.field.name: use.field.public_id for use in self.uses(row)}
+            save_draft(author, lead, kind, {by_id["Text"]: "draft"})
+            return
+        at = NOW - timedelta(days=r.randint(-1, 40), minutes=r.randint(0, 600))
+        log_activity(author, lead, kind, custom=given, activity_at=at)
+
+    # --- random searches ----------------------------------------------------------------------------------------------
+    def tree(self, actor: Membership, depth: int = 2, this: str = "lead") -> dict[str, Any]:
+        r = self.random
+        if depth and r.random() < 0.4:
+            found = {"type": r.choice(["and", "or"]), "queries": [self.tree(actor, depth - 1, this) for _ in range(r.randint(1, 3))]}
+        elif this == "lead" and r.random() < 0.75:
+            found = self.related(actor, depth)
+        elif this == "activity.custom_activity" and depth and r.random() < 0.1:
+            found = {"type": "has_related", "this_object_type": this, "related_object_type": "lead",
+                     "related_query": self.tree(actor, 0, "lead_plain")}  # fmt: skip
+        else:
+            found = self.condition(actor, this)
+        if r.random() < 0.25:
+            found["negate"] = True
+        return found
+
+    def related(self, actor: Membership, depth: int) -> dict[str, Any]:
+        r = self.random
+        name = r.choice(["activity.custom_activity"] * 6 + ["activity.last", "contact", "contact_email", "address", "activity"])
+        queries = [self.tree(actor, 1 if depth else 0, name) for _ in range(r.randint(0, 3))]
+        if name.startswith("activity") and r.random() < 0.6:
+            queries.append(self._regular(name, "custom_activity_type_id", {"type": "term", "values": [r.choice(self.types).public_id]}))
+        found: dict[str, Any] = {"type": "has_related", "this_object_type": "lead", "related_object_type": name,
+                                 "related_query": {"type": "and", "queries": queries}}  # fmt: skip
+        if r.random() < 0.25:
+            found["count"] = {r.choice(["gte", "lte", "eq"]): r.randint(0, 3)}
+        return found
+
+    def _regular(self, this: str, name: str, condition: dict[str, Any]) -> dict[str, Any]:
+        field = {"type": "regular_field", "object_type": this.removesuffix("_plain"), "field_name": name}
+        return {"type": "field_condition", "field": field, "condition": condition}
+
+    def condition(self, actor: Membership, this: str) -> dict[str, Any]:
+        r = self.random
+        if this in ("lead", "lead_plain"):
+            return r.choice([
+                lambda: self._custom(self.size, self._number()),
+                lambda: self._custom(self.area, {"type": "term", "values": [r.choice(["One", "Two"])]}),
+                lambda: self._custom(self.owner, self._user()),
+                lambda: self._regular(this, "display_name", self._text()),
+                lambda: self._regular(this, "description", self._text()),
+                lambda: self._regular(this, "last_activity_at", self._moment()),
+            ])()  # fmt: skip
+        if this == "contact":
+            return r.choice([lambda: self._custom(self.role, self._text()), lambda: self._regular(this, "name", self._text())])()
+        if this == "contact_email":
+            return self._regular(this, "email", {"type": "text", "value": r.choice("abc"), "mode": "beginning_of_words"})
+        if this == "address":
+            return self._regular(this, "city", {"type": "text", "value": r.choice(["paris", "zurich"])})
+        if r.random() < 0.3:
+            name, condition = r.choice([
+                ("activity_at", self._moment()), ("created_by", self._user()), ("date_created", self._moment()),
+                ("status", {"type": "term", "values": [r.choice(["draft", "published"])]}),
+            ])  # fmt: skip
+            return self._regular(this, name, condition)
+        uses = [use for row in self.types for use in self.uses(row)]
+        visible = [use for use in uses if not use.view_roles or actor.role_id in use.view_roles]
+        use = r.choice(visible)
+        by_storage = {"text": self._text, "number": self._number, "moment": self._moment}
+        if use.field.kind.has_options:
+            condition = {"type": "term", "values": r.sample(["One", "Two", "Three"], r.randint(1, 2))}
+        elif use.field.kind.refers_to:
+            condition = self._user()
+        elif use.field.kind.storage == "ref":
+            condition = {"type": "boolean", "value": r.choice([True, False])}
+        else:
+            condition = by_storage[use.field.kind.storage]()
+        return self._custom(use.field, {"type": "exists"} if r.random() < 0.15 else condition)
+
+    def _custom(self, field: Any, condition: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "field_condition", "field": {"type": "custom_field", "custom_field_id": field.public_id}, "condition": condition}
+
+    def _text(self) -> dict[str, Any]:
+        r = self.random
+        mode = r.choice(["full_words", "phrase", "beginning_of_words", "exact_value"])
+        value = r.choice([*(word for word in WORDS if word), "pla", "sky blue", "cafe", "%", "_", "acme", "zoe"])
+        return {"type": "text", "value": value, "mode": mode}
+
+    def _number(self) -> dict[str, Any]:
+        r = self.random
+        return r.choice([{"type": "number_range", "gt": 1}, {"type": "number_range", "gte": 2, "lte": 3},
+                         {"type": "number_range", "lt": 2.5}])  # fmt: skip
+
+    def _user(self) -> dict[str, Any]:
+        r = self.random
+        someone = r.choice(self.tenant.members).user.public_id
+        return r.choice([{"type": "current_user"}, {"type": "reference", "reference_type": "user", "object_ids": [someone]}])
+
+    def _moment(self) -> dict[str, Any]:
+        r = self.random
+        ago = lambda n: {"type": "offset", "direction": "past", "moment": {"type": "now"}, "offset": {"days": n}}  # noqa: E731
+        period = lambda which: {"type": "start_end_of_predefined_relative_period", "range": "this-week", "which": which}  # noqa: E731
+        return {"type": "moment_range"} | r.choice([
+            {"on_or_after": ago(3)}, {"before": ago(2)}, {"on_or_after": ago(20), "before": ago(1)},
+            {"on_or_after": period("start"), "before": period("end")}, {"before": {"type": "now"}},
+        ])  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", [0, 10_000], ids=["broad", "narrow"])
+def test_random_searches_agree_with_plain_python(world: World, bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "probe_bound", lambda actor: bound)
+    monkeypatch.setattr("leads.search.run.timezone.now", lambda: NOW)
+    clock = Clock(NOW, ZONE, 0)
+    tenants = []
+    for tenant in (world.theirs, world.ours):
+        with scope(tenant.organization), events.door("page"):
+            tenants.append(Rich(tenant, seed=7))
+    rich = tenants[1]
+    tenant = world.ours
+    role = tenant.superuser.role
+    with scope(tenant.organization):
+        # A cloned role that sees only leads assigned to its members.
+        limited = tenant.superuser
+        role.pk, role.slug, role.name = None, "", "Limited"
+        role.permissions, role.visibility_fields, role.sees_unassigned = ["export"], [rich.owner.pk], True
+        role.save()
+        limited.role = role
+        limited.save()
+        for actor in (tenant.admin, tenant.restricted, limited):
+            store = load(actor, clock)
+            assert store.leads
+            for number in range(130):
+                tree = rich.tree(actor)
+                query = parse(tree, actor)
+                expected = matching(store, tree)
+                page = run(actor, query, limit=1000, tz=ZONE)
+                assert set(page.ids) == expected, f"{number} {tree}"
+                assert len(page.ids) == len(expected) and page.total == len(expected), tree
+                sql, params = id_subquery(actor, query, "lead", tz=ZONE)
+                with connection.cursor() as cursor:
+                    cursor.execute(sql, params)
+                    assert {row[0] for row in cursor.fetchall()} == expected, tree
+            for _ in range(60):
+                tree = rich.tree(actor, 2, "activity.custom_activity")
+                query = parse(tree, actor, "activity.custom_activity")
+                page = run(actor, query, limit=1000, tz=ZONE)
+                expected = matching_activities(store, tree)
+                assert set(page.ids) == expected and page.total == len(expected), tree
