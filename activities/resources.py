@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
 
 from activities.models import Activity
 from activities.queries import TypeInfo, type_catalog, visible_activities, visible_types
@@ -188,8 +189,8 @@ class _Chunk:
         ):
             self.lookups.preload_leads([*self.leads, *(row.lead_id for row in self.activities.values())])
 
-    def lead(self, verdict: Verdict, given: Mapping[str, str]) -> int:
-        """Return the lead a row names, made now when allowed. Raises `InvalidInput` when none or several match."""
+    def lead(self, given: Mapping[str, str]) -> int | None:
+        """Return the lead a row names; None when it is to be made. Raises `InvalidInput` when none or several match."""
         asked = [(column, given[column].strip()) for column in _LEAD_COLUMNS if given.get(column, "").strip()]
         if not asked:
             raise InvalidInput("The row names no lead. Fill in lead_id, lead_name, lead_email or lead_phone.")
@@ -200,15 +201,18 @@ class _Chunk:
                 raise InvalidInput(fields={column: f"“{text}” fits {len(found)} leads: {candidates}. Use lead_id."})
             if found:
                 return found[0]
-        name = given.get("lead_name", "").strip()
-        if name and self.options.create_leads:
-            lead = create_lead(self.actor, name=name, source="import")
-            self.leads[lead.pk] = lead.name
-            self.by_name.setdefault(fold(lead.name), []).append(lead.pk)
-            verdict.before = {"lead_created": lead.pk}
-            return lead.pk
+        if given.get("lead_name", "").strip() and self.options.create_leads:
+            return None
         column, text = asked[0]
         raise InvalidInput(fields={column: f"There is no lead “{text}”."})
+
+    def make_lead(self, verdict: Verdict, name: str) -> int:
+        """Create the lead of a row whose other cells are in order."""
+        lead = create_lead(self.actor, name=name, source="import")
+        self.leads[lead.pk] = lead.name
+        self.by_name.setdefault(fold(lead.name), []).append(lead.pk)
+        verdict.before = {"lead_created": lead.pk}
+        return lead.pk
 
     def _leads_named(self, column: str, text: str) -> list[int]:
         if column == "lead_id":
@@ -243,7 +247,7 @@ class _Chunk:
             raise InvalidInput(fields={"user": f"“{text[:100]}” {reason}. Use an email, an exact name or an id."})
         return found[0]
 
-    def contact(self, lead_id: int, text: str) -> int | None:
+    def contact(self, lead_id: int | None, text: str) -> int | None:
         if not text or text == CLEAR:
             return None
         found = self.lookups.at(lead_id).find_contacts(text)
@@ -288,24 +292,26 @@ class _Chunk:
         if not (decision := can_log(self.actor, kind)):
             raise NotAllowed(decision.reason)
         user = self.user(given)
-        created = self.resource.moment(given["date_created"], "date_created") if _filled(given, "date_created") else None
+        created = (
+            self.resource.moment(given["date_created"], "date_created") if _filled(given, "date_created") else None
+        )
         happened = self.resource.moment(given["activity_at"], "activity_at") if _filled(given, "activity_at") else None
         raw = self.raw(kind, given)
-        lead_id = self.lead(verdict, given)
+        lead_id = self.lead(given)
         contact_id = self.contact(lead_id, given.get("contact", "").strip())
         try:
             values = self._clean(kind, raw, {}, lead_id)
         except InvalidInput as error:
             raise self._named(error) from None
-        from django.utils import timezone
-
+        if lead_id is None:
+            lead_id = self.make_lead(verdict, given["lead_name"].strip())
         created = created or happened or timezone.now()
         verdict.verdict, verdict.object_type = CREATE, "activity"
         if external:
             self.resource.seen_external.add(external)
         return Prepared(
             lead_id=lead_id, kind=kind, values=values, user_id=user.id if user else self.actor.user_id,
-            created_by_id=user.id if user else self.actor.user_id, date_created=created,
+            created_by_id=self.actor.user_id, date_created=created,
             activity_at=happened or created, contact_id=contact_id, external_id=external or None,
             pinned=_yes(given.get("pinned", "")),
         )  # fmt: skip
@@ -363,7 +369,9 @@ class _Chunk:
         verdict.verdict = UPDATE
         verdict.before = {"revision": updated.revision, "values": before}
 
-    def _clean(self, kind: TypeInfo, raw: Mapping[str, Any], current: Mapping[str, Any], lead_id: int) -> dict[str, Any]:
+    def _clean(
+        self, kind: TypeInfo, raw: Mapping[str, Any], current: Mapping[str, Any], lead_id: int | None
+    ) -> dict[str, Any]:
         return clean_values(
             self.actor, self.known.uses(kind.fieldset_id), raw, current=current, lookups=self.lookups.at(lead_id),
             require=True, partial=True, zone=self.resource.zone,
@@ -428,5 +436,3 @@ def _filled(given: Mapping[str, str], column: str) -> bool:
 
 def _yes(text: str) -> bool:
     return text.strip().casefold() in ("yes", "true", "1", "y", "x")
-
-

@@ -59,7 +59,7 @@ def member_page(perm: Perm | None = None) -> Callable[[View], View]:
                 try:
                     if perm is not None:
                         authorize(has(actor, perm))
-                    response = view(request, slug, *args, **kwargs)
+                    response = view(request, *args, **kwargs)
                 except TouchpointError as error:
                     response = _refusal(request, error)
             patch_cache_control(response, private=True, no_store=True)

@@ -225,6 +225,9 @@ SEARCH_SOURCES = ["leads.search.sources.LEADS", "leads.search.sources.CONTACTS",
 
 # What must happen with a lead's activities when the lead is made, changes status or goes. Leads know nothing of activities.
 LEAD_OBSERVER = "activities.services.observer"
+# What the lead pages show of activities: the types to search by, and the lead page's right column.
+SEARCHABLE_TYPES = "activities.lead_page.searchable_types"
+LEAD_PAGE_CONTEXT = "activities.lead_page.lead_page_context"
 
 # --- language and time ------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

@@ -10,7 +10,18 @@ from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotAllowed, NotFound
 from crm.fieldkinds import fold, is_blank, split_several
 from crm.imports.files import Row
-from crm.imports.resource import CLEAR, CREATE, ERROR, SKIP, UPDATE, Options, SettledResource, Verdict, near_miss, sentence
+from crm.imports.resource import (
+    CLEAR,
+    CREATE,
+    ERROR,
+    SKIP,
+    UPDATE,
+    Options,
+    SettledResource,
+    Verdict,
+    near_miss,
+    sentence,
+)
 from crm.models import Membership
 from leads.models import Contact, Lead
 from leads.queries import visible_leads
@@ -27,7 +38,15 @@ ALIASES = {
     "contact_phone": "contact_phones",
     "contact_url": "contact_urls",
 }
-NEVER_IMPORTED = ("organization", "organization_id", "created_by", "date_created", "date_updated", "updated_by", "contact_id")
+NEVER_IMPORTED = (
+    "organization",
+    "organization_id",
+    "created_by",
+    "date_created",
+    "date_updated",
+    "updated_by",
+    "contact_id",
+)
 _CONTACT = {
     "contact_name": "name",
     "contact_title": "title",
@@ -46,7 +65,9 @@ class LeadResource(SettledResource):
     class Meta:
         model = Lead
 
-    def __init__(self, actor: Membership, options: Options | None = None, made: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, actor: Membership, options: Options | None = None, made: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(actor, options)
         # Leads this run made, by folded name: further rows of the same name add contacts to them.
         self.made = dict(made or {})
@@ -69,7 +90,13 @@ class LeadResource(SettledResource):
             return "", "Kept by Touchpoint; it is not imported."
         names = self.field_names()
         plain = {name.removeprefix("custom."): name for name in names}
-        words = {"company": "name", "company name": "name", "website": "url", "email": "contact_emails", "phone": "contact_phones"}
+        words = {
+            "company": "name",
+            "company name": "name",
+            "website": "url",
+            "email": "contact_emails",
+            "phone": "contact_phones",
+        }
         if header.strip().casefold() in words:
             found = words[header.strip().casefold()]
             return found, f"“{header}”: did you mean “{found}”?"
@@ -146,7 +173,10 @@ class LeadResource(SettledResource):
             if not is_blank(given.get(key)):
                 changes[key] = "" if given[key].strip() == CLEAR else given[key].strip()
         if addresses := self._addresses(given):
-            changes["addresses"] = [{**(lead.addresses[0] if lead.addresses else {}), **addresses[0]}, *lead.addresses[1:]]
+            changes["addresses"] = [
+                {**(lead.addresses[0] if lead.addresses else {}), **addresses[0]},
+                *lead.addresses[1:],
+            ]
         if custom := self._custom(given):
             changes["custom"] = custom
         before = lead_state(lead)
@@ -157,7 +187,10 @@ class LeadResource(SettledResource):
         verdict.object_type, verdict.object_id = "lead", lead.pk
         if changed:
             verdict.verdict, verdict.error = UPDATE, ""
-            kept = {"date_updated": updated.date_updated.isoformat(), "state": {key: before.get(key) for key in changed}}
+            kept = {
+                "date_updated": updated.date_updated.isoformat(),
+                "state": {key: before.get(key) for key in changed},
+            }
             verdict.before = {**(verdict.before or {}), **kept}
             verdict.changes = [(key, str(before.get(key) or ""), str(after.get(key) or "")) for key in sorted(changed)]
 

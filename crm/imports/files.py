@@ -174,7 +174,9 @@ class Row:
 
 def _headers(cells: list[str], notes: list[str]) -> list[str]:
     if len(cells) > MAX_COLUMNS:
-        raise BadFile(f"The file has {len(cells):,} columns; at most {MAX_COLUMNS} fit. Remove the ones you do not need.")
+        raise BadFile(
+            f"The file has {len(cells):,} columns; at most {MAX_COLUMNS} fit. Remove the ones you do not need."
+        )
     while cells and not cells[-1].strip():
         cells.pop()
     if not cells:
@@ -184,7 +186,9 @@ def _headers(cells: list[str], notes: list[str]) -> list[str]:
         name = " ".join(cell.split())[:200] or f"Column {position}"
         if name in headers:
             again = next(f"{name} ({n})" for n in range(2, MAX_COLUMNS + 2) if f"{name} ({n})" not in headers)
-            notes.append(f"The column “{name}” is there twice; the one in position {position} is called “{again}” here.")
+            notes.append(
+                f"The column “{name}” is there twice; the one in position {position} is called “{again}” here."
+            )
             name = again
         headers.append(name)
     return headers
@@ -207,7 +211,9 @@ def detect_encoding(path: Path) -> str:
             return "utf-16-le"
         if even > len(head) // 4 and odd * 10 < even:
             return "utf-16-be"
-        raise BadFile("The file contains NUL bytes, so it is not text. Save the sheet as CSV (UTF-8) and choose it again.")
+        raise BadFile(
+            "The file contains NUL bytes, so it is not text. Save the sheet as CSV (UTF-8) and choose it again."
+        )
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     with path.open("rb") as file:
         try:
@@ -260,7 +266,9 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
                 yield line
     except UnicodeError:
         name = ENCODINGS.get(encoding, encoding)
-        raise BadFile(f"The file is not {name} after line {number:,}. Choose another encoding, or save it as UTF-8.") from None
+        raise BadFile(
+            f"The file is not {name} after line {number:,}. Choose another encoding, or save it as UTF-8."
+        ) from None
     except LookupError:
         raise BadFile(f"“{encoding}” is not an encoding. Use one of: {', '.join(ENCODINGS.values())}.") from None
 
@@ -289,7 +297,9 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[list[str]]:
             ) from None
         raise BadFile(f"Row {number:,} cannot be read as CSV: {error}.") from None
     if quotes.open_at_end(delimiter):
-        raise BadFile(f"A quotation mark in the last row (row {max(number - 1, 0):,}) is never closed. Close it and try again.")
+        raise BadFile(
+            f"A quotation mark in the last row (row {max(number - 1, 0):,}) is never closed. Close it and try again."
+        )
 
 
 class _Quotes:
@@ -336,7 +346,9 @@ def xlsx_to_csv(source: Path, target: Path) -> None:
                         raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Split it.")
                     texts = [_cell_text(cell) for cell in cells]
                     if len(texts) > MAX_COLUMNS and texts[-1]:
-                        raise BadFile(f"The sheet has more than {MAX_COLUMNS} columns. Remove the ones you do not need.")
+                        raise BadFile(
+                            f"The sheet has more than {MAX_COLUMNS} columns. Remove the ones you do not need."
+                        )
                     writer.writerow(texts)
         finally:
             book.close()
@@ -358,7 +370,9 @@ def _check_zip(source: Path) -> None:
                 if member.filename.endswith((".xml", ".rels")):
                     with archive.open(member) as file:
                         if re.search(rb"<!(DOCTYPE|ENTITY)", file.read(_SAMPLE), re.I):
-                            raise BadFile("The XLSX file contains entity declarations, which are not read. Save it again.")
+                            raise BadFile(
+                                "The XLSX file contains entity declarations, which are not read. Save it again."
+                            )
     except zipfile.BadZipFile:
         raise BadFile("The file ends in .xlsx but is not an XLSX file. Save it again, or as CSV (UTF-8).") from None
 

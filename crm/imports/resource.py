@@ -90,9 +90,7 @@ class SettledResource(resources.Resource):
         if not self.options.mapping:
             self.options.mapping = {header: self.target_of(header) for header in dataset.headers}
         cells = [[str(cell) if cell is not None else "" for cell in row] for row in dataset]
-        rows = [
-            Row(number, dict(zip(dataset.headers, row, strict=True))) for number, row in enumerate(cells, start=1)
-        ]
+        rows = [Row(number, dict(zip(dataset.headers, row, strict=True))) for number, row in enumerate(cells, start=1)]
         self._verdicts = {verdict.number: verdict for verdict in self.settle(rows)}
 
     def import_row(self, row: Any, instance_loader: Any, **kwargs: Any) -> RowResult:

@@ -166,7 +166,9 @@ class Compiler:
             of_lead = both([Sql(f"{lead}.id = {row.lead}"), name])
             places = [self.some(fill(f"SELECT 1 FROM leads_lead {lead} WHERE {{}}", of_lead))]
             places.append(self.some(fill(f"SELECT 1 FROM leads_contactpoint {point} WHERE {{}}", own)))
-            places += [self.contains(self.folded(text.replace("{row}", row.alias or "")), word) for text in row.source.words]
+            places += [
+                self.contains(self.folded(text.replace("{row}", row.alias or "")), word) for text in row.source.words
+            ]
         return either(places)
 
     @_test.register

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -315,7 +315,9 @@ def _limited() -> Iterator[None]:
     except OperationalError as error:
         if "timeout" not in str(error) and "interrupt" not in str(error):
             raise
-        raise TooMuch("This search takes too long. Add a condition that fewer records meet, or a narrower date range.") from error
+        raise TooMuch(
+            "This search takes too long. Add a condition that fewer records meet, or a narrower date range."
+        ) from error
     except OverflowError as error:
         raise InvalidInput("A date of this search leads out of the calendar.") from error
 
@@ -331,7 +333,9 @@ def _sort(query: Query, given: str | Sequence[Mapping[str, Any]]) -> _Sort:
     bare = name.removeprefix("-")
     column = query.source.column(bare)
     if column is None or not column.sorts:
-        raise InvalidInput(fields={"sort": f"“{bare}” cannot be sorted by. Use one of: {', '.join(sort_names(query))}."})
+        raise InvalidInput(
+            fields={"sort": f"“{bare}” cannot be sorted by. Use one of: {', '.join(sort_names(query))}."}
+        )
     return _Sort(name, column, name.startswith("-"))
 
 
@@ -345,7 +349,9 @@ def _after(sort: _Sort, cursor: str) -> tuple[Any, int] | None:
     last = parts[1]
     try:
         if last is not None and sort.column.asks == "moment":
-            datetime.fromisoformat(last)
+            found = datetime.fromisoformat(last)
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+            last = connection.ops.adapt_datetimefield_value(found)
         elif not isinstance(last, str | None):
             raise ValueError
     except (TypeError, ValueError):

@@ -76,7 +76,9 @@ def _joined(parts: Sequence[str], word: str) -> str:
 
 
 def _is_type(node: Node) -> bool:
-    named = isinstance(node, Where) and isinstance(node.field, Column) and node.field.refers_to == "custom_activity_type"
+    named = (
+        isinstance(node, Where) and isinstance(node.field, Column) and node.field.refers_to == "custom_activity_type"
+    )
     return named and isinstance(node.condition, OneOf) and not node.negate  # type: ignore[union-attr]
 
 
@@ -198,7 +200,9 @@ def _(node: FreeText) -> str:
 
 @clause.register
 def _(node: Related) -> str:
-    return _related(node).replace("with ", "it has ", 1) if node.source.object_type != "activity.last" else _related(node)
+    return (
+        _related(node).replace("with ", "it has ", 1) if node.source.object_type != "activity.last" else _related(node)
+    )
 
 
 @clause.register

@@ -145,6 +145,8 @@ def _values(store: Store, field: dict[str, Any], row: Any) -> list[Any]:
         found = row.name
     elif isinstance(row, ContactPoint):
         found = row.value
+    elif name == "user_id":
+        found = row.user_id
     elif name in ("created_by", "updated_by"):
         found = getattr(row, f"{name}_id")
     else:

@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from activities.models import Activity
 from activities.queries import type_catalog
 from activities.services.activities import log_activity
 from activities.services.drafts import save_draft
@@ -59,6 +60,11 @@ class Rich:
         hidden_from = tenant.restricted.role_id
         roles = [member.role_id for member in tenant.members if member.role_id != hidden_from]
         FieldUse.objects.filter(field_id=use.field.id).update(view_roles=roles)
+        # One field of two types, visible to restricted users in one of them only.
+        shared = create_field(admin, self.types[1].fieldset, name="Shared", kind="choices", options=options, multiple=True)
+        FieldUse.objects.create(
+            organization=tenant.organization, fieldset=self.types[0].fieldset, field=shared, position=99, view_roles=roles
+        )
         self._touch()
         self._fill()
         archive_type(admin, archive_later)
@@ -96,6 +102,10 @@ class Rich:
             )  # fmt: skip
             for _ in range(r.choice([0, 1, 2, 5])):
                 self._log(lead)
+        Lead.objects.filter(name__startswith="Bluth").update(last_activity_at=None, created_by=None)
+        Activity.objects.filter(user__isnull=False, pk__in=list(Activity.objects.values_list("pk", flat=True))[::3]).update(
+            user=None
+        )
 
     def _log(self, lead: Lead) -> None:
         r, row = self.random, self.random.choice(self.types)
@@ -107,6 +117,9 @@ class Rich:
             "Choice": r.choice(["One", "Two", "Three"]), "Several": r.sample(["One", "Two", "Three"], r.randint(1, 3)),
             "Who": r.choice(self.tenant.members).user.email, "Yes": r.choice([True, False]),
         }  # fmt: skip
+        values["Shared"] = r.sample(["One", "Two", "Three"], r.randint(1, 3))
+        if row == self.types[2]:
+            del values["Shared"]
         given = {name: value for name, value in values.items() if r.random() < 0.6}
         author = r.choice(self.tenant.members[:3])
         if r.random() < 0.1:
@@ -140,7 +153,7 @@ class Rich:
             queries.append(self._regular(name, "custom_activity_type_id", {"type": "term", "values": [r.choice(self.types).public_id]}))
         found: dict[str, Any] = {"type": "has_related", "this_object_type": "lead", "related_object_type": name,
                                  "related_query": {"type": "and", "queries": queries}}  # fmt: skip
-        if r.random() < 0.25:
+        if r.random() < 0.35:
             found["count"] = {r.choice(["gte", "lte", "eq"]): r.randint(0, 3)}
         return found
 
@@ -158,6 +171,7 @@ class Rich:
                 lambda: self._regular(this, "display_name", self._text()),
                 lambda: self._regular(this, "description", self._text()),
                 lambda: self._regular(this, "last_activity_at", self._moment()),
+                lambda: self._regular(this, "created_by", self._user()),
             ])()  # fmt: skip
         if this == "contact":
             return r.choice([lambda: self._custom(self.role, self._text()), lambda: self._regular(this, "name", self._text())])()
@@ -167,13 +181,13 @@ class Rich:
             return self._regular(this, "city", {"type": "text", "value": r.choice(["paris", "zurich"])})
         if r.random() < 0.3:
             name, condition = r.choice([
-                ("activity_at", self._moment()), ("created_by", self._user()), ("date_created", self._moment()),
+                ("activity_at", self._moment()), ("created_by", self._user()), ("user_id", self._user()), ("date_created", self._moment()),
                 ("status", {"type": "term", "values": [r.choice(["draft", "published"])]}),
             ])  # fmt: skip
             return self._regular(this, name, condition)
         uses = [use for row in self.types for use in self.uses(row)]
         visible = [use for use in uses if not use.view_roles or actor.role_id in use.view_roles]
-        use = r.choice(visible)
+        use = r.choice(visible if r.random() < 0.8 else [use for use in visible if use.field.multiple])
         by_storage = {"text": self._text, "number": self._number, "moment": self._moment}
         if use.field.kind.has_options:
             condition = {"type": "term", "values": r.sample(["One", "Two", "Three"], r.randint(1, 2))}

@@ -1,0 +1,37 @@
+from django.urls import include, path
+
+from activities import views, views_settings
+
+app_name = "activities"
+
+urlpatterns = [
+    path("activities/", views.activity_list, name="list"),
+    path("drafts/", views.drafts, name="drafts"),
+    path("leads/<str:lead_id>/timeline/", views.timeline, name="timeline"),
+    path("leads/<str:lead_id>/log/<str:type_id>/", views.form_new, name="form_new"),
+    path("leads/<str:lead_id>/log/<str:type_id>/autosave/", views.autosave_new, name="autosave"),
+    path("activities/<str:activity_id>/", views.permalink, name="permalink"),
+    path("activities/<str:activity_id>/edit/", views.form_edit, name="edit"),
+    path("activities/<str:activity_id>/autosave/", views.autosave_existing, name="autosave_existing"),
+    path("activities/<str:activity_id>/pin/", views.pin, name="pin"),
+    path("activities/<str:activity_id>/delete/", views.delete, name="delete"),
+    path("activities/<str:activity_id>/discard/", views.discard, name="discard"),
+    path("activities/<str:activity_id>/restore/", views.restore, name="restore"),
+    path("activities/<str:activity_id>/history/", views.history, name="history"),
+    path("settings/activities/", views_settings.types, name="types"),
+    path("settings/activities/new/", views_settings.type_create, name="type_create"),
+    path("settings/activities/order/", views_settings.type_order, name="type_order"),
+    path("settings/activities/starters/", views_settings.starters, name="starters"),
+    path("settings/activities/starters/remove/", views_settings.starters_remove, name="starters_remove"),
+    path("settings/activities/<str:type_id>/", views_settings.type_page, name="type_page"),
+    path("settings/activities/<str:type_id>/archive/", views_settings.type_archive, name="type_archive"),
+    path("settings/activities/<str:type_id>/delete/", views_settings.type_delete, name="type_delete"),
+    path("settings/activities/<str:type_id>/duplicate/", views_settings.type_duplicate, name="type_duplicate"),
+    path("settings/fields/leads/", views_settings.lead_fields, name="lead_fields"),
+    path("settings/fields/contacts/", views_settings.contact_fields, name="contact_fields"),
+    path("settings/fields/<str:owner>/new/", views_settings.field_create, name="field_create"),
+    path("settings/fields/<str:owner>/order/", views_settings.field_order, name="field_order"),
+    path("settings/fields/<str:owner>/<str:field_id>/", views_settings.field_edit, name="field_edit"),
+    path("settings/fields/<str:owner>/<str:field_id>/delete/", views_settings.field_delete, name="field_delete"),
+    path("settings/import/", include("activities.urls_imports")),
+]

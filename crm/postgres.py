@@ -1,0 +1,92 @@
+"""What only PostgreSQL has: composite foreign keys, trigram indexes, statistics targets. Other databases do without.
+
+Migrations and `manage.py reindex` use these; each is safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import DatabaseError, migrations, transaction
+
+# (index, table, column): for searching text by any part of it.
+TRIGRAM_INDEXES = (
+    ("value_text_trigram", "value_text", "v"),
+    ("lead_name_trigram", "leads_lead", "name_fold"),
+    ("lead_search_trigram", "leads_lead", "search_text"),
+)
+
+
+def tenant_foreign_keys(*keys: tuple[str, str, str]) -> migrations.RunPython:
+    """Return the operation that ties rows to rows of the same organization: `(table, column, table referred to)`.
+
+    Django checks and cascades by the single column; these make a row of another organization impossible, through
+    whatever code it is written. Checked at commit, like Django's own, and satisfied when the column is null.
+    """
+
+    def name_of(table: str, column: str) -> str:
+        return f"{table}_{column}_tenant_fk"
+
+    def create(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor != "postgresql":
+            return
+        for table, column, target in keys:
+            schema_editor.execute(
+                f"ALTER TABLE {table} ADD CONSTRAINT {name_of(table, column)} FOREIGN KEY (organization_id, {column}) "
+                f"REFERENCES {target} (organization_id, id) DEFERRABLE INITIALLY DEFERRED"
+            )
+
+    def drop(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            for table, column, _ in keys:
+                schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name_of(table, column)}")
+
+    return migrations.RunPython(create, drop)
+
+
+def trigram_indexes(*tables: str) -> migrations.RunPython:
+    """Return the operation that makes the trigram indexes of these tables where the server offers `pg_trgm`."""
+
+    def drop(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            for name, table, _ in TRIGRAM_INDEXES:
+                if table in tables:
+                    schema_editor.execute(f"DROP INDEX IF EXISTS {name}")
+
+    return migrations.RunPython(
+        lambda apps, schema_editor: create_trigram_indexes(schema_editor.connection, tables), drop
+    )
+
+
+def create_trigram_indexes(connection: Any, tables: Iterable[str] | None = None) -> bool:
+    """Make the trigram indexes that are missing (of `tables`, or all); False where the server cannot.
+
+    The extension may be absent, or the role may not be allowed to add it: search is then slower, never wrong.
+    """
+    if connection.vendor != "postgresql":
+        return False
+    try:
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    except DatabaseError:
+        return False
+    with connection.cursor() as cursor:
+        for name, table, column in TRIGRAM_INDEXES:
+            if tables is None or table in tables:
+                cursor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {table} USING gin ({column} gin_trgm_ops)")
+    return True
+
+
+def statistics_target(target: int, column: str, *tables: str) -> migrations.RunPython:
+    """Return the operation that makes the planner keep `target` frequent values of a column."""
+
+    def apply(to: int) -> Any:
+        def change(apps: Any, schema_editor: Any) -> None:
+            if schema_editor.connection.vendor == "postgresql":
+                for table in tables:
+                    schema_editor.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS {to}")
+
+        return change
+
+    return migrations.RunPython(apply(target), apply(-1))

@@ -1,0 +1,562 @@
+"""REST doors to leads, contacts, lead statuses, tasks, Smart Views, and the search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Router
+
+from crm import ids
+from crm.api import (
+    Body, between, custom_given, custom_json, day, empty_list, flag, listed, listing, member_user, moment, name_of, numbers,
+    pick, renderer_of, renders, shows, stamp, user_id_of, user_numbers,
+)  # fmt: skip
+from crm.api_people import organization_parts
+from crm.customfields.catalog import catalog
+from crm.errors import InvalidInput, NotFound
+from crm.permissions import visible_lead_filter
+from leads import services
+from leads.legacy import read_legacy
+from leads.models import Contact, Lead, LeadStatus, SmartView, Task
+from leads.queries import (
+    contact_for, lead_for, smart_view_for, smart_views_for, status_for, statuses, task_for, visible_contacts, visible_leads,
+)  # fmt: skip
+from leads.search.run import parse, run
+
+router = Router(tags=["Leads"])
+MAX_SEARCH, MAX_WALK = 200, 10_000
+LEAD = {"id": "lead_9f…", "display_name": "Bluth Company", "status_label": "Potential", "custom.cf_3W…": "Software"}
+CONTACT = {"id": "cont_7d…", "lead_id": "lead_9f…", "name": "Gob", "emails": [{"type": "office", "email": "gob@bluth.example"}]}
+
+
+# --- objects ----------------------------------------------------------------------------------------------------------
+def _audit(request: HttpRequest, row: Lead | Contact) -> dict[str, Any]:
+    return {
+        "organization_id": request.organization.public_id,
+        "created_by": user_id_of(row.created_by_id),
+        "created_by_name": name_of(request, row.created_by_id),
+        "updated_by": user_id_of(row.updated_by_id),
+        "updated_by_name": name_of(request, row.updated_by_id),
+        "date_created": stamp(row.date_created),
+        "date_updated": stamp(row.date_updated),
+    }
+
+
+def contact_json(request: HttpRequest, contact: Contact) -> dict[str, Any]:
+    return {
+        "id": contact.public_id,
+        "lead_id": ids.encode("lead", contact.lead_id),
+        "name": contact.name,
+        "display_name": str(contact),
+        "title": contact.title,
+        "emails": [{**entry, "is_unsubscribed": False} for entry in contact.emails],
+        "phones": [{**entry, "phone_formatted": entry["phone"], "country": None} for entry in contact.phones],
+        "urls": contact.urls,
+        "integration_links": [],
+        **_audit(request, contact),
+        **custom_json(request, catalog(request.organization).contact_uses, contact.values),
+    }
+
+
+def leads_json(request: HttpRequest, leads: Sequence[Lead]) -> list[dict[str, Any]]:
+    """Return leads with their contacts and open tasks: two queries, whatever the number."""
+    contacts: dict[int, list[Contact]] = {lead.pk: [] for lead in leads}
+    for contact in Contact.objects.filter(lead_id__in=contacts).order_by("pk"):
+        contacts[contact.lead_id].append(contact)
+    tasks: dict[int, list[Task]] = {lead.pk: [] for lead in leads}
+    for task in Task.objects.filter(lead_id__in=tasks, done_at=None).select_related("lead").order_by("pk"):
+        tasks[task.lead_id].append(task)
+    return [_lead_json(request, lead, contacts[lead.pk], tasks[lead.pk]) for lead in leads]
+
+
+def _lead_json(request: HttpRequest, lead: Lead, contacts: list[Contact], tasks: list[Task]) -> dict[str, Any]:
+    uses = catalog(request.organization).lead_uses
+    flat = custom_json(request, uses, lead.values)
+    by_name = {use.field.name: flat[key] for use in uses if (key := f"custom.{use.field.public_id}") in flat}
+    label = {row.pk: row.label for row in _statuses(request)}.get(lead.status_id)
+    return {
+        "id": lead.public_id,
+        "name": lead.name,
+        "display_name": lead.name,
+        "description": lead.description,
+        "url": lead.url or None,
+        "html_url": f"{settings.BASE_URL}/o/{request.organization.slug}/leads/{lead.public_id}/",
+        "status_id": ids.encode("stat", lead.status_id),
+        "status_label": label,
+        "contact_ids": [contact.public_id for contact in contacts],
+        "contacts": [contact_json(request, contact) for contact in contacts],
+        "addresses": lead.addresses,
+        "opportunities": [],
+        "tasks": [task_json(request, task) for task in tasks],
+        "integration_links": [],
+        "primary_email": next((contact.emails[0] for contact in contacts if contact.emails), None),
+        "primary_phone": next((contact.phones[0] for contact in contacts if contact.phones), None),
+        "source": lead.source,
+        **_audit(request, lead),
+        "custom": by_name,
+        **flat,
+    }
+
+
+def _statuses(request: HttpRequest) -> list[LeadStatus]:
+    if not hasattr(request, "lead_statuses"):
+        request.lead_statuses = statuses()
+    return request.lead_statuses
+
+
+def status_json(request: HttpRequest, status: LeadStatus) -> dict[str, Any]:
+    return {
+        "id": status.public_id,
+        "label": status.label,
+        "color": status.color or None,
+        "organization_id": request.organization.public_id,
+    }
+
+
+def task_json(request: HttpRequest, task: Task) -> dict[str, Any]:
+    return {
+        "id": task.public_id,
+        "_type": "lead",
+        "object_type": None,
+        "object_id": None,
+        "lead_id": ids.encode("lead", task.lead_id),
+        "lead_name": task.lead.name,
+        "text": task.text,
+        "date": task.due_date.isoformat() if task.due_date else None,
+        "due_date": task.due_date.isoformat() if task.due_date else None,
+        "is_dateless": task.due_date is None,
+        "is_complete": task.done_at is not None,
+        "assigned_to": user_id_of(task.assigned_to_id),
+        "assigned_to_name": name_of(request, task.assigned_to_id),
+        "organization_id": request.organization.public_id,
+        "created_by": user_id_of(task.created_by_id),
+        "created_by_name": name_of(request, task.created_by_id),
+        "date_created": stamp(task.date_created),
+        "date_updated": stamp(task.date_updated),
+    }
+
+
+def view_json(request: HttpRequest, view: SmartView) -> dict[str, Any]:
+    return {
+        "id": view.public_id,
+        "name": view.name,
+        "description": view.description,
+        "type": view.lists,
+        "query": view.text or None,
+        "s_query": {"query": view.query, "results_limit": None, "sort": []},
+        "is_shared": view.shared,
+        "shared_with": [],
+        "is_user_dependent": False,
+        "selected_fields": view.columns,
+        "user_id": user_id_of(view.owner_id),
+        "organization_id": request.organization.public_id,
+        "date_created": stamp(view.date_created),
+        "date_updated": stamp(view.date_updated),
+    }
+
+
+organization_parts.append(
+    lambda request: {"lead_statuses": [status_json(request, row) for row in _statuses(request)]}
+)
+
+
+@renders("lead")
+def _render_leads(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+    rows = list(visible_leads(request.actor).filter(pk__in=pks))
+    return dict(zip([row.pk for row in rows], leads_json(request, rows), strict=True))
+
+
+@renders("contact")
+def _render_contacts(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+    return {row.pk: contact_json(request, row) for row in visible_contacts(request.actor).filter(pk__in=pks)}
+
+
+# --- leads ------------------------------------------------------------------------------------------------------------
+class ContactBody(Body):
+    lead_id: str | None = None
+    name: str | None = None
+    title: str | None = None
+    emails: list[dict[str, Any] | str] | None = None
+    phones: list[dict[str, Any] | str] | None = None
+    urls: list[dict[str, Any] | str] | None = None
+
+
+class LeadBody(Body):
+    name: str | None = None
+    description: str | None = None
+    url: str | None = None
+    status: str | None = None
+    status_id: str | None = None
+    addresses: list[dict[str, Any]] | None = None
+    contacts: list[ContactBody] | None = None
+
+
+@router.get("/lead/", summary="List leads", openapi_extra=shows(
+    {"data": [LEAD], "has_more": False, "total_results": 1},
+    query={"query": "Close's text language: `status:\"Potential\" sort:-date_updated`, or words", "saved_search_id": "a Smart View",
+           "_skip": "at most 35000", "_limit": "at most 200", "_fields": "names of keys, comma-joined"}))  # fmt: skip
+def list_leads(request: HttpRequest) -> Any:
+    """Newest first, unless the query says `sort:`."""
+    rows = visible_leads(request.actor)
+    order = ["-date_created", "-pk"]
+    if text := request.GET.get("query", "").strip():
+        condition, asked = read_legacy(text, request.zone)
+        rows, order = rows.filter(condition), asked or order
+    if view_id := request.GET.get("saved_search_id"):
+        from django.db.models.expressions import RawSQL
+
+        from leads.search.run import id_subquery
+
+        sql, params = id_subquery(request.actor, parse(smart_view_for(request.actor, view_id).query, request.actor), "lead")
+        rows = rows.filter(pk__in=RawSQL(sql, params))
+    return listing(
+        request, rows.order_by(*order), lambda page: leads_json(request, page), maximum=200, max_skip=35_000, total=True
+    )
+
+
+@router.post("/lead/", summary="Create a lead", openapi_extra=shows(LEAD, sends={
+    "name": "Bluth Company", "status": "Potential", "custom.Industry": "Software",
+    "contacts": [{"name": "Gob", "title": "Magician", "emails": [{"email": "gob@bluth.example", "type": "office"}]}]}))  # fmt: skip
+def create_lead(request: HttpRequest, body: LeadBody) -> Any:
+    """All keys are optional. Custom fields: `custom.<cf id>`, `custom.<Field name>` or a `custom` object."""
+    given = body.given()
+    contacts = [_contact_given(request, row) for row in given.get("contacts") or []]
+    fallback = next((row["name"] for row in contacts if row.get("name")), "Untitled lead")
+    lead = services.create_lead(
+        request.actor, name=given.get("name") or fallback, status=given.get("status_id") or given.get("status"),
+        description=given.get("description") or "", url=given.get("url") or "", addresses=given.get("addresses") or [],
+        contacts=contacts, custom=custom_given(request, catalog(request.organization).lead_uses, given) or {},
+        date_created=_past(request, given), source="api",
+    )  # fmt: skip
+    return get_lead(request, lead.public_id)
+
+
+def _past(request: HttpRequest, given: Mapping[str, Any]) -> Any:
+    text = given.get("date_created")
+    return moment(text, "date_created", request.zone) if text else None
+
+
+@router.get("/lead/{lead_id}/", summary="One lead", openapi_extra=shows(LEAD))
+def get_lead(request: HttpRequest, lead_id: str) -> Any:
+    return leads_json(request, [lead_for(request.actor, lead_id)])[0]
+
+
+@router.put("/lead/{lead_id}/", summary="Change a lead", openapi_extra=shows(LEAD, sends={"status": "Customer", "custom.cf_3W….add": ["B2B"]}))
+def update_lead(request: HttpRequest, lead_id: str, body: LeadBody) -> Any:
+    """Only what is sent changes. `null` clears; `custom.<id>.add` and `.remove` change lists."""
+    lead, given = lead_for(request.actor, lead_id), body.given()
+    changes = {key: given[key] for key in ("name", "description", "url", "addresses") if key in given}
+    if status := given.get("status_id") or given.get("status"):
+        changes["status"] = status
+    custom = custom_given(request, catalog(request.organization).lead_uses, given, lead.values)
+    if custom is not None:
+        changes["custom"] = custom
+    services.update_lead(request.actor, lead, changes)
+    return get_lead(request, lead_id)
+
+
+@router.delete("/lead/{lead_id}/", summary="Delete a lead with everything under it", openapi_extra=shows({}))
+def delete_lead(request: HttpRequest, lead_id: str) -> Any:
+    services.delete_lead(request.actor, lead_for(request.actor, lead_id))
+    return {}
+
+
+# --- contacts ---------------------------------------------------------------------------------------------------------
+def _contact_given(request: HttpRequest, given: Mapping[str, Any], current: Contact | None = None) -> dict[str, Any]:
+    found = {key: given[key] for key in ("name", "title", *services.CHANNELS) if key in given}
+    uses = catalog(request.organization).contact_uses
+    custom = custom_given(request, uses, given, current.values if current else None)
+    return found | ({"custom": custom} if custom is not None else {})
+
+
+@router.get("/contact/", summary="List contacts", openapi_extra=shows({"data": [CONTACT], "has_more": False}, query={"lead_id": "of this lead"}))
+def list_contacts(request: HttpRequest) -> Any:
+    rows = visible_contacts(request.actor).order_by("-date_created", "-pk")
+    if (leads := listed(request, "lead_id")) is not None:
+        rows = rows.filter(lead_id__in=numbers("lead", leads))
+    return listing(request, rows, lambda page: [contact_json(request, row) for row in page])
+
+
+@router.post("/contact/", summary="Create a contact", openapi_extra=shows(CONTACT, sends={"lead_id": "lead_9f…", "name": "Gob"}))
+def create_contact(request: HttpRequest, body: ContactBody) -> Any:
+    """Without `lead_id` a new lead is made, named after the contact."""
+    given = body.given()
+    contact = _contact_given(request, given)
+    if not given.get("lead_id"):
+        name = contact.get("name") or "Untitled lead"
+        lead = services.create_lead(request.actor, name=name, contacts=[contact], source="api")
+        return contact_json(request, Contact.objects.get(lead=lead))
+    lead = lead_given(request, given["lead_id"])
+    return contact_json(request, services.create_contact(request.actor, lead, **contact))
+
+
+def lead_given(request: HttpRequest, lead_id: Any) -> Lead:
+    """Return the lead a body names; a missing or foreign one is the field's error, not a 404."""
+    if not lead_id:
+        raise InvalidInput(fields={"lead_id": "This field is required."})
+    try:
+        return lead_for(request.actor, lead_id)
+    except NotFound as error:
+        raise InvalidInput(fields={"lead_id": error.message}) from None
+
+
+@router.get("/contact/{contact_id}/", summary="One contact", openapi_extra=shows(CONTACT))
+def get_contact(request: HttpRequest, contact_id: str) -> Any:
+    return contact_json(request, contact_for(request.actor, contact_id))
+
+
+@router.put("/contact/{contact_id}/", summary="Change a contact", openapi_extra=shows(CONTACT, sends={"title": "CEO"}))
+def update_contact(request: HttpRequest, contact_id: str, body: ContactBody) -> Any:
+    contact = contact_for(request.actor, contact_id)
+    services.update_contact(request.actor, contact, _contact_given(request, body.given(), contact))
+    return get_contact(request, contact_id)
+
+
+@router.delete("/contact/{contact_id}/", summary="Delete a contact", openapi_extra=shows({}))
+def delete_contact(request: HttpRequest, contact_id: str) -> Any:
+    services.delete_contact(request.actor, contact_for(request.actor, contact_id))
+    return {}
+
+
+# --- statuses ---------------------------------------------------------------------------------------------------------
+class StatusBody(Body):
+    label: str | None = None
+    color: str | None = None
+
+
+@router.get("/status/lead/", summary="List lead statuses", openapi_extra=shows({"data": [{"id": "stat_…", "label": "Potential"}], "has_more": False}))
+def list_statuses(request: HttpRequest) -> Any:
+    return listing(request, _statuses(request), lambda rows: [status_json(request, row) for row in rows])
+
+
+@router.post("/status/lead/", summary="Add a lead status", openapi_extra=shows({"id": "stat_…", "label": "Paused"}, sends={"label": "Paused"}))
+def create_status(request: HttpRequest, body: StatusBody) -> Any:
+    return status_json(request, services.create_status(request.actor, body.label or "", body.color or ""))
+
+
+@router.get("/status/lead/{status_id}/", summary="One lead status")
+def get_status(request: HttpRequest, status_id: str) -> Any:
+    return status_json(request, status_for(request.actor, status_id))
+
+
+@router.put("/status/lead/{status_id}/", summary="Rename a lead status")
+def update_status(request: HttpRequest, status_id: str, body: StatusBody) -> Any:
+    status = status_for(request.actor, status_id)
+    return status_json(request, services.update_status(request.actor, status, body.label or status.label, body.color))
+
+
+@router.delete("/status/lead/{status_id}/", summary="Delete a lead status that no lead has", openapi_extra=shows({}))
+def delete_status(request: HttpRequest, status_id: str) -> Any:
+    services.delete_status(request.actor, status_for(request.actor, status_id))
+    return {}
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+class TaskBody(Body):
+    lead_id: str | None = None
+    text: str | None = None
+    date: str | None = None
+    due_date: str | None = None
+    assigned_to: str | None = None
+    is_complete: bool | None = None
+
+
+@router.get("/task/", summary="List tasks", openapi_extra=shows(
+    {"data": [{"id": "task_…", "text": "Call back", "is_complete": False}], "has_more": False},
+    query={"lead_id": "of these leads", "is_complete": "true or false", "assigned_to": "of these members or groups"}))  # fmt: skip
+def list_tasks(request: HttpRequest) -> Any:
+    rows = Task.objects.select_related("lead")
+    if (visible := visible_lead_filter(request.actor, "lead_id")) is not None:
+        rows = rows.filter(visible)
+    if (kinds := listed(request, "_type")) is not None and not {"lead", "all"} & set(kinds):
+        return empty_list()
+    if (leads := listed(request, "lead_id")) is not None:
+        rows = rows.filter(lead_id__in=numbers("lead", leads))
+    if (people := listed(request, "assigned_to")) is not None:
+        rows = rows.filter(assigned_to_id__in=user_numbers(people))
+    if (done := flag(request, "is_complete")) is not None:
+        rows = rows.filter(done_at__isnull=not done)
+    rows = between(request, rows, "date_created", "date_updated")
+    order = {"date": "due_date", "-date": "-due_date"}.get(request.GET.get("_order_by", ""), "")
+    order = order or (name if (name := request.GET.get("_order_by", "")).lstrip("-") in ("date_created", "date_updated") else "-date_created")
+    return listing(request, rows.order_by(order, "-pk"), lambda page: [task_json(request, row) for row in page], maximum=1000)
+
+
+@router.post("/task/", summary="Add a task", openapi_extra=shows({"id": "task_…"}, sends={"lead_id": "lead_9f…", "text": "Call back", "date": "2026-12-01"}))
+def create_task(request: HttpRequest, body: TaskBody) -> Any:
+    lead, given = lead_given(request, body.lead_id), body.given()
+    task = services.create_task(
+        request.actor, lead, body.text or "", due_date=day(given.get("date") or given.get("due_date"), "date"),
+        assigned_to=member_user(request, body.assigned_to, "assigned_to"),
+    )  # fmt: skip
+    if body.is_complete:
+        task = services.update_task(request.actor, task, {"done": True})
+    return get_task(request, task.public_id)
+
+
+@router.get("/task/{task_id}/", summary="One task")
+def get_task(request: HttpRequest, task_id: str) -> Any:
+    return task_json(request, task_for(request.actor, task_id))
+
+
+@router.put("/task/{task_id}/", summary="Change or complete a task", openapi_extra=shows({"id": "task_…"}, sends={"is_complete": True}))
+def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
+    task, given, changes = task_for(request.actor, task_id), body.given(), {}
+    if "text" in given:
+        changes["text"] = _task_text(given["text"])
+    if "date" in given or "due_date" in given:
+        changes["due_date"] = day(given.get("date") or given.get("due_date"), "date")
+    if given.get("assigned_to"):
+        changes["assigned_to"] = member_user(request, given["assigned_to"], "assigned_to")
+    if given.get("is_complete") is not None:
+        changes["done"] = given["is_complete"]
+    services.update_task(request.actor, task, changes)
+    return get_task(request, task_id)
+
+
+def _task_text(text: str | None) -> str:
+    clean = " ".join(str(text or "").replace("\x00", "").split())
+    if not clean or len(clean) > 1000:
+        raise InvalidInput(fields={"text": "A task needs a text of at most 1,000 characters."})
+    return clean
+
+
+@router.delete("/task/{task_id}/", summary="Delete a task", openapi_extra=shows({}))
+def delete_task(request: HttpRequest, task_id: str) -> Any:
+    services.delete_task(request.actor, task_for(request.actor, task_id))
+    return {}
+
+
+# --- Smart Views ------------------------------------------------------------------------------------------------------
+class ViewBody(Body):
+    name: str = ""
+    description: str | None = None
+    type: str = "lead"
+    is_shared: bool = False
+    s_query: dict[str, Any] | None = None
+    query: str | None = None
+
+
+@router.get("/saved_search/", summary="List Smart Views")
+def list_views(request: HttpRequest) -> Any:
+    """Your own and the shared ones. `type` (default all): lead, contact, custom_activity."""
+    kinds = listed(request, "type")
+    rows = [row for row in smart_views_for(request.actor) if kinds is None or row.lists in kinds]
+    return listing(request, rows, lambda page: [view_json(request, row) for row in page], maximum=600)
+
+
+@router.post("/saved_search/", summary="Save a Smart View")
+def create_view(request: HttpRequest, body: ViewBody) -> Any:
+    tree = (body.s_query or {}).get("query")
+    if body.type not in SmartView.Lists.values:
+        raise InvalidInput(fields={"type": f"“{body.type}” cannot be saved. Use one of: {', '.join(SmartView.Lists.values)}."})
+    if tree is None:
+        raise InvalidInput(fields={"s_query": "This field is required: {“query”: {…}} as in /data/search/."})
+    parse(tree, request.actor)
+    view = services.save_smart_view(
+        request.actor, name=body.name, query=tree, text=body.query or "", lists=body.type, shared=body.is_shared,
+        description=body.description or "",
+    )  # fmt: skip
+    return view_json(request, view)
+
+
+@router.get("/saved_search/{view_id}/", summary="One Smart View")
+def get_view(request: HttpRequest, view_id: str) -> Any:
+    return view_json(request, smart_view_for(request.actor, view_id))
+
+
+@router.delete("/saved_search/{view_id}/", summary="Delete a Smart View", openapi_extra=shows({}))
+def delete_view(request: HttpRequest, view_id: str) -> Any:
+    services.delete_smart_view(request.actor, smart_view_for(request.actor, view_id))
+    return {}
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+EXAMPLE_SEARCH = {
+    "query": {"type": "and", "queries": [
+        {"type": "object_type", "object_type": "lead"},
+        {"type": "has_related", "this_object_type": "lead", "related_object_type": "activity.custom_activity",
+         "related_query": {"type": "and", "queries": [
+             {"type": "field_condition",
+              "field": {"type": "regular_field", "object_type": "activity.custom_activity", "field_name": "custom_activity_type_id"},
+              "condition": {"type": "term", "values": ["actitype_…"]}},
+             {"type": "field_condition", "field": {"type": "custom_field", "custom_field_id": "cf_…"},
+              "condition": {"type": "number_range", "gt": 50}}]}}]},
+    "_fields": {"lead": ["id", "display_name"]}, "_limit": 100, "include_counts": True,
+}  # fmt: skip
+
+
+class SearchBody(Body):
+    query: dict[str, Any]
+    cursor: str | None = None
+    results_limit: int | None = None
+    include_counts: bool | None = False
+    sort: list[dict[str, Any]] | None = None
+
+
+@router.post("/data/search/", summary="Search leads, contacts or activities", tags=["Search"], openapi_extra=shows(
+    {"data": [{"__object_type": "lead", "id": "lead_9f…"}], "cursor": None, "count": {"limited": 1, "total": 1}}, sends=EXAMPLE_SEARCH))  # fmt: skip
+def search(request: HttpRequest, body: SearchBody) -> Any:
+    """The query language of every list, Smart View and report. Without `_fields` only ids come back."""
+    limit = _search_limit(request)
+    query = parse(body.query, request.actor)
+    seen, inner = _search_cursor(body.cursor)
+    left = MAX_WALK - seen
+    if body.results_limit is not None:
+        left = min(left, max(body.results_limit, 0) - seen)
+    size = max(0, min(limit, left))
+    counting = "exact" if body.include_counts else "no"
+    found = run(request.actor, query, sort=body.sort or "", limit=max(size, 1), cursor=inner, count=counting, tz=request.zone)
+    pks = list(found.ids[:size])
+    done = seen + len(pks)
+    more = found.next_cursor and size and done < MAX_WALK and (body.results_limit is None or done < body.results_limit)
+    source = query.source
+    answer: dict[str, Any] = {
+        "data": _rows(request, source.object_type, source.id_prefix, pks, request.json.get("_fields")),
+        "cursor": f"{done}:{found.next_cursor}" if more else None,
+    }
+    if body.include_counts:
+        total = found.total or 0
+        cap = total if body.results_limit is None else min(total, max(body.results_limit, 0))
+        answer["count"] = {"limited": cap, "total": total}
+    return answer
+
+
+def _search_limit(request: HttpRequest) -> int:
+    limit = request.json.get("_limit")
+    if limit is None:
+        return 100
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise InvalidInput(fields={"_limit": "Input should be a whole number, 0 or more"})
+    if limit > MAX_SEARCH:
+        raise InvalidInput(fields={"_limit": f"Input should be less than or equal to {MAX_SEARCH}"})
+    return limit
+
+
+def _search_cursor(cursor: str | None) -> tuple[int, str]:
+    if not cursor:
+        return 0, ""
+    seen, _, inner = cursor.partition(":")
+    if not seen.isdecimal() or not inner or len(seen) > 6:
+        raise InvalidInput(fields={"cursor": "Expired cursor"})
+    return int(seen), inner
+
+
+def _rows(
+    request: HttpRequest, object_type: str, prefix: str, pks: Iterable[int], fields: Any
+) -> list[dict[str, Any]]:
+    pks = list(pks)
+    wanted = None
+    if isinstance(fields, Mapping):
+        wanted = fields.get(object_type) or fields.get(object_type.partition(".")[2]) or fields.get(object_type.partition(".")[0])
+    whole: dict[int, dict[str, Any]] = {}
+    if wanted and (render := renderer_of(object_type)):
+        whole = render(request, pks)
+    names = ",".join(str(name) for name in wanted) if wanted else ""
+    return [
+        {"__object_type": object_type, "id": ids.encode(prefix, pk), **pick(whole.get(pk, {}), names)} for pk in pks
+    ]
