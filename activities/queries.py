@@ -431,15 +431,16 @@ def history(actor: Membership, activity: Activity) -> list[Change]:
                 use = known.use(kind.fieldset_id if kind else None, int(key.removeprefix("custom.")))
                 if use is None or use.field.kind.hidden or not can_view_field(actor, use):
                     continue
-                show = lambda value, use=use: (
-                    use.field.kind.display(value, use.field, lookups) if value is not None else ""
-                )
-                fields.append((use.field.name, show(before), show(after)))
+                fields.append((use.field.name, _shown(use, before, lookups), _shown(use, after, lookups)))
             elif key in _LABELS and key != "draft_data":
                 fields.append((_LABELS[key], _plain(key, before, lookups), _plain(key, after, lookups)))
         who = lookups.user(row.user_id)
         found.append(Change(row.date_created, who.name if who else "", row.door, row.action, tuple(fields)))
     return found
+
+
+def _shown(use: Use, stored: Any, lookups: Lookups) -> str:
+    return "" if stored is None else use.field.kind.display(stored, use.field, lookups)
 
 
 def _plain(key: str, value: Any, lookups: Lookups) -> str:

@@ -59,7 +59,7 @@ def timeline(request: HttpRequest, lead_id: str) -> HttpResponse:
     context = {
         "lead": lead,
         "page": page,
-        "types": [row for row in queries.visible_types(request.actor)],
+        "types": queries.visible_types(request.actor),
         "members": Lookups(request.organization).members,
         "filters": filters,
         "focus": given.get("activity", ""),

@@ -1,0 +1,244 @@
+// Autosaved drafts. A form marked data-activity-form is saved a second after the last change, on blur, and on leaving the
+// page. What cannot reach the server stays in this browser and is offered the next time the form is opened.
+const PAUSE = 1000;
+const PREFIX = "touchpoint:draft:";
+const states = new WeakMap();
+
+function start(form) {
+  if (states.has(form)) return;
+  const state = { form, timer: 0, running: null, again: false, done: false, sent: snapshot(form) };
+  states.set(form, state);
+  form.addEventListener("input", () => changed(state));
+  form.addEventListener("change", () => changed(state));
+  form.addEventListener("focusout", () => flush(state));
+  form.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
+      event.preventDefault();
+      form.requestSubmit(form.querySelector("[data-publish]"));
+    }
+  });
+  // Publishing waits for the save under way, so that both are about one activity.
+  form.addEventListener("htmx:confirm", (event) => {
+    if (event.target !== form) return;
+    event.preventDefault();
+    clearTimeout(state.timer);
+    Promise.resolve(state.running).then(() => event.detail.issueRequest(true));
+  });
+  form.addEventListener("htmx:afterRequest", (event) => {
+    if (event.target === form && event.detail.successful) { state.done = true; forget(state); }
+    if (event.target === form && !event.detail.successful && !event.detail.xhr?.status) keep(state, "The server cannot be reached.");
+  });
+  for (const control of form.querySelectorAll("textarea[data-grow]")) grow(control);
+  offer(state);
+  const first = form.querySelector("[data-focus], .is-invalid, input:not([type=hidden]), select, textarea");
+  if (first && !document.querySelector("dialog[open]")) first.focus({ preventScroll: false });
+}
+
+function snapshot(form) {
+  const pairs = [...new FormData(form)].filter(([name]) => !["csrfmiddlewaretoken", "revision", "draft", "save"].includes(name));
+  return JSON.stringify(pairs);
+}
+
+function changed(state) {
+  if (!state.form.dataset.autosave || state.done) return;
+  for (const control of state.form.querySelectorAll("textarea[data-grow]")) grow(control);
+  clearTimeout(state.timer);
+  state.timer = setTimeout(() => save(state), PAUSE);
+}
+
+function flush(state) {
+  if (state.timer) save(state);
+}
+
+function save(state, keepalive = false) {
+  clearTimeout(state.timer);
+  state.timer = 0;
+  const { form } = state;
+  if (!form.dataset.autosave || state.done) return null;
+  const now = snapshot(form);
+  if (now === state.sent) return state.running;
+  if (state.running && !keepalive) { state.again = true; return state.running; }
+  const body = new FormData(form);
+  body.set("revision", form.dataset.revision || "");
+  body.set("draft", form.dataset.draft || "");
+  remember(state);
+  say(state, "Saving …");
+  state.running = fetch(form.dataset.autosave, {
+    method: "POST", body, keepalive, credentials: "same-origin", redirect: "manual",
+    headers: { Accept: "application/json", "X-CSRFToken": body.get("csrfmiddlewaretoken") },
+  })
+    .then(async (response) => {
+      if (response.status === 204) { state.sent = now; say(state, ""); forget(state); return; }
+      if (response.status === 409) return conflict(state, await response.json());
+      if (response.type === "opaqueredirect" || response.status === 401 || response.status === 403) {
+        return keep(state, "Your session has ended. Your text is kept in this browser; sign in again to go on.");
+      }
+      if (!response.ok) {
+        const answer = await response.json().catch(() => ({}));
+        return keep(state, answer.message || "The draft could not be saved. Your text is kept in this browser.");
+      }
+      const answer = await response.json();
+      state.sent = now;
+      adopt(form, answer);
+      forget(state);
+      say(state, `Saved as draft ${answer.saved_at}`);
+    })
+    .catch(() => keep(state, "The server cannot be reached. Your text is kept in this browser."))
+    .finally(() => {
+      state.running = null;
+      if (state.again) { state.again = false; save(state); }
+    });
+  return state.running;
+}
+
+function adopt(form, answer) {
+  form.dataset.revision = answer.revision;
+  form.dataset.draft = answer.id;
+  form.dataset.autosave = answer.url;
+  form.setAttribute("action", answer.action);
+  form.setAttribute("hx-post", answer.action);
+  form.querySelector("[name=revision]").value = answer.revision;
+  form.querySelector("[name=draft]").value = answer.id;
+  window.htmx?.process(form);
+}
+
+function say(state, text, failed = false) {
+  const line = state.form.querySelector("[data-draft-line]");
+  if (!line) return;
+  line.textContent = text;
+  line.classList.toggle("tp-draft-failed", failed);
+}
+
+// --- what could not be sent ------------------------------------------------------------------------------------------
+function remember(state) {
+  try { localStorage.setItem(PREFIX + state.form.dataset.key, JSON.stringify({ at: Date.now(), values: snapshot(state.form) })); } catch { /* a full store loses nothing that the server has */ }
+}
+
+function keep(state, text) {
+  remember(state);
+  say(state, text, true);
+}
+
+function forget(state) {
+  localStorage.removeItem(PREFIX + state.form.dataset.key);
+}
+
+function offer(state) {
+  const kept = JSON.parse(localStorage.getItem(PREFIX + state.form.dataset.key) || "null");
+  const box = state.form.querySelector("[data-draft-offer]");
+  if (!kept || !box || kept.values === snapshot(state.form)) return;
+  box.textContent = `Text typed ${new Date(kept.at).toLocaleString()} did not reach the server. `;
+  box.append(
+    button("Take it", () => { fill(state.form, JSON.parse(kept.values)); box.hidden = true; changed(state); }),
+    button("Throw it away", () => { forget(state); box.hidden = true; }),
+  );
+  box.hidden = false;
+}
+
+function button(text, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "btn btn-sm ms-2";
+  made.textContent = text;
+  made.addEventListener("click", act);
+  return made;
+}
+
+function fill(form, pairs) {
+  const values = new Map();
+  for (const [name, value] of pairs) values.set(name, [...(values.get(name) || []), value]);
+  for (const control of form.elements) {
+    if (!control.name || control.type === "hidden") continue;
+    const found = values.get(control.name) || [];
+    if (control.tomselect) control.tomselect.setValue(found);
+    else if (control.multiple) for (const option of control.options) option.selected = found.includes(option.value);
+    else control.value = found[0] ?? "";
+  }
+}
+
+function conflict(state, answer) {
+  const box = state.form.querySelector("[data-draft-conflict]");
+  if (!box) return;
+  box.textContent = "";
+  const words = document.createElement("div");
+  const line = document.createElement("p");
+  line.textContent = answer.message;
+  words.append(line);
+  if (answer.published) { box.append(words); box.hidden = false; state.done = true; return; }
+  const list = document.createElement("dl");
+  list.className = "tp-facts";
+  for (const [name, value] of Object.entries(answer.theirs)) {
+    const label = document.createElement("dt");
+    label.textContent = state.form.querySelector(`label[for$="${CSS.escape(name)}"]`)?.textContent.trim() || name;
+    const text = document.createElement("dd");
+    text.textContent = Array.isArray(value) ? value.join(", ") : value;
+    list.append(label, text);
+  }
+  words.append("The other version:", list);
+  words.append(
+    button("Keep mine", () => { state.form.dataset.revision = answer.revision; state.sent = ""; box.hidden = true; save(state); }),
+    button("Take the other", () => {
+      fill(state.form, Object.entries(answer.theirs).flatMap(([name, value]) => [value].flat().map((one) => [name, one])));
+      state.form.dataset.revision = answer.revision;
+      state.sent = snapshot(state.form);
+      box.hidden = true;
+      say(state, "The other version is taken.");
+    }),
+  );
+  box.append(words);
+  box.hidden = false;
+  keep(state, "Not saved: two versions.");
+}
+
+function grow(control) {
+  control.style.height = "auto";
+  control.style.height = `${Math.min(control.scrollHeight + 2, 600)}px`;
+}
+
+function each(root) {
+  if (root.matches?.("form[data-activity-form]")) start(root);
+  for (const form of root.querySelectorAll?.("form[data-activity-form]") || []) start(form);
+}
+
+document.addEventListener("htmx:load", (event) => each(event.detail.elt));
+each(document);
+
+addEventListener("pagehide", () => {
+  for (const form of document.querySelectorAll("form[data-activity-form]")) {
+    const state = states.get(form);
+    if (state) save(state, true);
+  }
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState !== "hidden") return;
+  for (const form of document.querySelectorAll("form[data-activity-form]")) save(states.get(form), true);
+});
+
+document.addEventListener("click", (event) => {
+  const close = event.target.closest("[data-close-form]");
+  const frame = document.querySelector("#timeline-frame");
+  if (!close || !frame) return;
+  event.preventDefault();
+  const form = close.closest("form");
+  const state = states.get(form);
+  Promise.resolve(save(state)).then(() => {
+    state.done = true;
+    form.closest("#compose").replaceChildren();
+    document.body.dispatchEvent(new CustomEvent("timeline-changed"));
+    document.querySelector("#new-activity")?.focus();
+  });
+});
+
+// Typing in the menu of types filters it; arrows and Enter are the menu's own.
+document.addEventListener("input", (event) => {
+  const box = event.target.closest("[data-filter-menu]");
+  if (!box) return;
+  const words = box.value.trim().toLowerCase();
+  for (const item of box.parentElement.querySelectorAll(".dropdown-item")) item.hidden = !item.textContent.toLowerCase().includes(words);
+});
+document.addEventListener("shown.bs.dropdown", (event) => event.target.parentElement.querySelector("[data-filter-menu]")?.focus());
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches?.("[data-filter-menu]")) return;
+  event.preventDefault();
+  event.target.parentElement.querySelector(".dropdown-item:not([hidden])")?.click();
+});
