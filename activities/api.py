@@ -27,7 +27,6 @@ from crm.fieldkinds import InvalidValue, is_blank
 from crm.permissions import authorize, can_edit_type_activities, can_view_field, can_view_type
 from leads.api import lead_given
 from leads.models import Contact, Lead
-from leads.queries import lead_for
 from leads.search.cursors import decode_cursor, encode_cursor
 
 router = Router(tags=["Custom activities"])

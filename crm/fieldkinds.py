@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -36,8 +36,17 @@ class InvalidValue(ValueError):
 
 def fold(text: str) -> str:
     """Return text without case, accents and extra blanks, as searches compare it."""
-    bare = unicodedata.normalize("NFKD", text.casefold())
-    return " ".join("".join(char for char in bare if not unicodedata.combining(char)).split())
+    if not text.isascii():
+        # Taking letters apart can bring capitals (“™” is “TM”), and ignoring case can bring accents: hence twice.
+        bare = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+        text = "".join(char for char in bare if not unicodedata.combining(char))
+    return " ".join(text.casefold().split())
+
+
+def quoted(raw: Any, limit: int = 40) -> str:
+    """Return raw input as it may stand in a sentence: quoted, shortened, without characters nobody can send on."""
+    text = str(raw)[: limit + 1].encode(errors="replace").decode().replace("\x00", "?")
+    return f"“{text[:limit]}…”" if len(text) > limit else f"“{text}”"
 
 
 def is_blank(raw: Any) -> bool:
@@ -65,7 +74,6 @@ class FieldKind:
     whole_days: ClassVar[bool] = False  # moments are calendar days, indexed as midnight UTC
     operators: ClassVar[tuple[str, ...]] = ("contains", "phrase", "starts", "is", "exists", "missing")
     value_name: ClassVar[str] = "text"
-    is_day: ClassVar[bool] = False  # a calendar day without a zone
 
     def clean(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
         """Return the stored value of raw input, None for empty. Raises `InvalidValue` with a sentence.
@@ -103,10 +111,14 @@ class FieldKind:
     def index_one(self, stored: Any) -> Any:
         return fold(stored)[:INDEXED_TEXT]
 
+    def is_as_shown(self, raw: Any, stored: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> bool:
+        """Return whether raw input is what the form showed for `stored`, though it says less: then nothing changed."""
+        return False
+
     def to_api(self, stored: Any, field: Field, lookups: Lookups) -> Any:
-        """Return the JSON form of the API; None stays None."""
-        if isinstance(stored, list):
-            return [self.to_api_one(item, field, lookups) for item in stored]
+        """Return the JSON form of the API; None stays None. A field with several values is a list, also of one."""
+        if isinstance(stored, list) or (field.multiple and stored is not None):
+            return [self.to_api_one(item, field, lookups) for item in many(stored)]
         return None if stored is None else self.to_api_one(stored, field, lookups)
 
     def to_api_one(self, stored: Any, field: Field, lookups: Lookups) -> Any:
@@ -148,7 +160,10 @@ def split_several(text: str) -> list[str]:
     """Split a cell at `;`. A value that holds `;` or quotes is quoted as in CSV."""
     import csv
 
-    return next(csv.reader([text.replace("\n", " ")], delimiter=";", skipinitialspace=True), [])
+    line = " ".join(text.splitlines())
+    if len(line) > Textarea.LIMIT:
+        raise InvalidValue(f"The list is {len(line):,} characters long; at most {Textarea.LIMIT:,} fit.")
+    return next(csv.reader([line], delimiter=";", skipinitialspace=True), [])
 
 
 def join_several(values: Sequence[str]) -> str:
@@ -157,7 +172,7 @@ def join_several(values: Sequence[str]) -> str:
 
 
 def _text(raw: Any, field: Field, limit: int) -> str:
-    if isinstance(raw, bool | dict):
+    if isinstance(raw, bool | dict | list | tuple):
         raise InvalidValue(f"{field.name} must be text.")
     text = str(raw)
     if "\x00" in text:
@@ -207,9 +222,9 @@ class Number(FieldKind):
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         number = self.number(raw, field.name)
         if field.minimum is not None and number < field.minimum:
-            raise InvalidValue(f"{field.name} must be at least {field.minimum.normalize():f}.")
+            raise InvalidValue(f"{field.name} must be at least {plain(field.minimum)}.")
         if field.maximum is not None and number > field.maximum:
-            raise InvalidValue(f"{field.name} must be at most {field.maximum.normalize():f}.")
+            raise InvalidValue(f"{field.name} must be at most {plain(field.maximum)}.")
         return plain(number)
 
     def number(self, raw: Any, name: str) -> Decimal:
@@ -217,17 +232,19 @@ class Number(FieldKind):
         if isinstance(raw, bool):
             raise InvalidValue(f"{name} must be a number.")
         text = str(raw).strip().replace("\u00a0", "").replace("\u202f", "")
+        if len(text) > 60:
+            raise InvalidValue(f"{name} can hold 18 digits before and 10 after the decimal point.")
+        if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text):
+            whole, point = text.replace(",", ""), text.replace(",", ".")
+            raise InvalidValue(f"{name} is unclear: {quoted(text)} can mean {whole} or {point}. Write one of them.")
         if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text):
             text = text.replace(",", "")
         if not self.SHAPE.fullmatch(text):
-            hint = " Use a point for decimals." if re.fullmatch(r"[+-]?[\d.]*,\d+", text) else " Write it as 1234.5."
-            raise InvalidValue(f"{name} must be a number; “{text[:40]}” is not one.{hint}")
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            raise InvalidValue(f"{name} must be a number; “{text[:40]}” is not one.") from None
-        exponent = number.normalize().as_tuple().exponent
-        if abs(number) >= Decimal(10) ** 18 or (isinstance(exponent, int) and exponent < -10):
+            hint = "Use a point for decimals." if re.fullmatch(r"[+-]?[\d.]*,\d+", text) else "Write it as 1234.5."
+            raise InvalidValue(f"{name} must be a number; {quoted(text)} is not one. {hint}")
+        number = Decimal(text)
+        whole, _, fraction = plain(abs(number)).partition(".")
+        if len(whole) > 18 or len(fraction) > 10:
             raise InvalidValue(f"{name} can hold 18 digits before and 10 after the decimal point.")
         return number
 
@@ -262,7 +279,6 @@ def plain(number: Decimal) -> str:
 class Date(FieldKind):
     slug, label, storage, value_name = "date", "Date", "moment", "date"
     whole_days = True
-    is_day = True
     operators = ("on", "before", "after", "between", "relative", "exists", "missing")
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
@@ -270,7 +286,7 @@ class Date(FieldKind):
         try:
             found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text).date()
         except ValueError:
-            raise InvalidValue(f"{field.name} must be a date such as 2024-01-31; “{text[:40]}” is not one.") from None
+            raise InvalidValue(f"{field.name} must be a date such as 2024-01-31; {quoted(text)} is not one.") from None
         return found.isoformat()
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
@@ -286,6 +302,8 @@ class Date(FieldKind):
 class DateTime(FieldKind):
     slug, label, storage, value_name = "datetime", "Date and time", "moment", "date"
     operators = Date.operators
+    # A day inside what can be written, so that every zone can show it.
+    FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         text = str(raw).strip()
@@ -293,17 +311,21 @@ class DateTime(FieldKind):
             found = datetime.fromisoformat(text)
         except ValueError:
             raise InvalidValue(
-                f"{field.name} must be a date and time such as 2024-01-31T14:30; “{text[:40]}” is not one."
+                f"{field.name} must be a date and time such as 2024-01-31T14:30; {quoted(text)} is not one."
             ) from None
         if found.tzinfo is None:
             found = found.replace(tzinfo=zone)
         try:
-            return found.astimezone(UTC).isoformat()
+            # In a gap (clocks go forward) the time moves on by the gap; of two equal times the first is meant.
+            instant = found.astimezone(UTC)
         except OverflowError:
-            raise InvalidValue(f"{field.name} is out of range. Use years 1 to 9999.") from None
+            instant = None
+        if instant is None or not self.FIRST <= instant <= self.LAST:
+            raise InvalidValue(f"{field.name} is out of range. Use years 1 to 9999.")
+        return instant.isoformat()
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
-        return forms.CharField(widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+        return forms.CharField(widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": "any"}))
 
     def index_one(self, stored: Any) -> datetime:
         return datetime.fromisoformat(stored)
@@ -314,7 +336,15 @@ class DateTime(FieldKind):
         return f"{datetime.fromisoformat(stored).astimezone(timezone.get_current_timezone()):%-d %b %Y, %H:%M}"
 
     def initial(self, stored: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
-        return f"{datetime.fromisoformat(stored).astimezone(zone):%Y-%m-%dT%H:%M}" if stored else ""
+        """Return local time to the minute, with seconds where there are any: a box without them would lose them."""
+        if not stored:
+            return ""
+        local = datetime.fromisoformat(stored).astimezone(zone).replace(tzinfo=None)
+        return local.isoformat(timespec="seconds" if local.second else "minutes")
+
+    def is_as_shown(self, raw: Any, stored: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> bool:
+        """Local time says nothing of fractions, nor which of the two hours at the end of summer time is meant."""
+        return bool(stored) and raw == self.initial(stored, field, lookups, zone)
 
 
 class Choices(FieldKind):
@@ -329,7 +359,9 @@ class Choices(FieldKind):
             if option.id == number or (number is None and option.label.casefold() == text.casefold()):
                 return option.id
         offered = ", ".join(option.label for option in field.options if not option.removed)
-        raise InvalidValue(f"“{text[:100]}” is not an option of {field.name}. Choose one of: {offered or 'none yet'}.")
+        raise InvalidValue(
+            f"{quoted(text, 100)} is not an option of {field.name}. Choose one of: {offered or 'none yet'}."
+        )
 
     def split(self, raw: Any, field: Field, lookups: Lookups) -> list[Any]:
         if isinstance(raw, str) and any(option.label.casefold() == raw.strip().casefold() for option in field.options):
@@ -376,10 +408,10 @@ class User(FieldKind):
         text = str(raw).strip()
         found = lookups.find_users(text)
         if len(found) > 1:
-            raise InvalidValue(f"Several members are called “{text[:100]}”. Use the email for {field.name}.")
+            raise InvalidValue(f"Several members are called {quoted(text, 100)}. Use the email for {field.name}.")
         if not found:
             raise InvalidValue(
-                f"“{text[:100]}” is not a member. Use an email, an exact name or an id for {field.name}."
+                f"{quoted(text, 100)} is not a member. Use an email, an exact name or an id for {field.name}."
             )
         return found[0].id
 
@@ -417,9 +449,11 @@ class Contact(FieldKind):
         text = str(raw).strip()
         found = lookups.find_contacts(text)
         if len(found) > 1:
-            raise InvalidValue(f"Several contacts of this lead match “{text[:100]}”. Use the email for {field.name}.")
+            raise InvalidValue(
+                f"Several contacts of this lead match {quoted(text, 100)}. Use the email for {field.name}."
+            )
         if not found:
-            raise InvalidValue(f"“{text[:100]}” is not a contact of this lead. Choose one for {field.name}.")
+            raise InvalidValue(f"{quoted(text, 100)} is not a contact of this lead. Choose one for {field.name}.")
         return found[0].id
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
@@ -450,7 +484,7 @@ class Checkbox(FieldKind):
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> bool:
         found = self.WORDS.get(str(raw).strip().casefold())
         if found is None:
-            raise InvalidValue(f"{field.name} must be yes or no; “{str(raw)[:40]}” is neither.")
+            raise InvalidValue(f"{field.name} must be yes or no; {quoted(raw)} is neither.")
         return found
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
@@ -471,17 +505,22 @@ class Checkbox(FieldKind):
 
 class Url(FieldKind):
     slug, label = "url", "URL"
+    HOST = re.compile(r"[^\s.:/@\[\]]+(\.[^\s.:/@\[\]]+)*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+    FORBIDDEN = re.compile(r"[\x00-\x20\x7f\s<>\"\\^`{}|]")
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         text = _text(raw, field, 2000).strip()
-        if "://" not in text and not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)", text):
+        bare = "://" not in text and not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)", text)
+        if bare:
             text = f"https://{text}"
         try:
             parts = urlsplit(text)
-            host = parts.hostname
+            host = parts.hostname or ""
+            _ = parts.port  # a port that is no number raises
         except ValueError:
-            host = None
-        if not host or parts.scheme.lower() not in ("http", "https") or re.search(r"[\s<>\"\\^`{}|]", text):
+            host = ""
+        likely = self.HOST.fullmatch(host) and (not bare or "." in host or ":" in host or host == "localhost")
+        if not likely or parts.scheme not in ("http", "https") or self.FORBIDDEN.search(text):
             raise InvalidValue(f"{field.name} must be a web address such as https://example.com.")
         return text
 

@@ -112,7 +112,7 @@ def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Le
         if "custom" in changes:
             lead.values = clean_values(
                 actor, known.lead_uses, _by_field_id(known.lead_uses, changes["custom"]), current=old_values,
-                lookups=Lookups(actor.organization), require=bool(changes.get("require", False)), partial=True,
+                lookups=Lookups(actor.organization, lead.pk), require=bool(changes.get("require", False)), partial=True,
             )  # fmt: skip
         changed = events.diff(before, lead_state(lead))
         if not changed:

@@ -170,8 +170,11 @@ def _load(organization: Organization) -> Catalog:
             options_by_id={option.id: option for option in own},
         )
     fieldsets: dict[int, list[Use]] = {pk: [] for pk in sets}
+    there = {(use.fieldset_id, use.field_id) for use in uses if use.field_id in fields}
     for use in uses:
         if use.field_id in fields:
+            # A rule about a field that is gone would hide this one for ever: it falls away with the field.
+            rule = use.show_when if use.show_when and (use.fieldset_id, use.show_when["field"]) in there else None
             fieldsets[use.fieldset_id].append(
                 Use(
                     field=fields[use.field_id],
@@ -183,7 +186,7 @@ def _load(organization: Organization) -> Catalog:
                     read_only=use.read_only,
                     edit_roles=tuple(use.edit_roles),
                     view_roles=tuple(use.view_roles),
-                    show_when=use.show_when,
+                    show_when=rule,
                 )
             )
     by_owner = {owner: pk for pk, owner in sets.items() if owner != FieldSet.Owner.ACTIVITY}

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from crm.customfields.catalog import Use
 from crm.customfields.lookups import Lookups
 from crm.errors import InvalidInput
+from crm.events import current_door
 from crm.fieldkinds import InvalidValue, is_blank, many
 from crm.models import Membership
-from crm.permissions import can_edit_field
+from crm.permissions import Decision, can_edit_field, no, yes
 
 
 def api_key_of(use: Use) -> str:
@@ -46,7 +47,8 @@ def clean_values(
     `raw`: input by `cf_…` id, in any form the kinds accept. `current`: what the record holds now. With `partial`,
     fields absent from `raw` keep their value; without, they are emptied, except those the actor may not edit.
     `require`: required fields that are shown must have a value. Every problem is collected into one `InvalidInput`
-    whose `fields` are named by `key`. A field hidden by its rule is neither required nor stored.
+    whose `fields` are named by `key`. A field hidden by its rule is neither required nor stored. What the actor cannot
+    fill in (restricted, read-only here) is not required of them.
     """
     zone = zone or actor.zone
     uses = list(uses)
@@ -58,16 +60,15 @@ def clean_values(
         field_id, public_id = str(use.field.id), use.field.public_id
         held = current.get(field_id)
         if public_id not in raw:
-            keep = partial or (check_rights and not can_edit_field(actor, use))
-            if keep and held is not None:
+            if held is not None and (partial or not may_write(actor, use, check_rights)):
                 values[field_id] = held
             continue
         try:
-            value = use.field.kind.clean(raw[public_id], use.field, lookups, zone)
+            value = _value_of(raw[public_id], use, held, lookups, zone)
         except InvalidValue as error:
             errors[key(use)] = str(error)
             continue
-        if value != held and check_rights and not (decision := can_edit_field(actor, use)):
+        if value != held and not (decision := may_write(actor, use, check_rights)):
             errors[key(use)] = decision.reason
             continue
         if removed := _newly_taken_removed_options(use, value, held):
@@ -81,14 +82,33 @@ def clean_values(
         hidden = [use for use in uses if str(use.field.id) in values and not is_shown(use, values)]
         for use in hidden:
             del values[str(use.field.id)]
+    missing: list[Use] = []
     for use in uses:
         if not is_shown(use, values):
             errors.pop(key(use), None)
         elif require and use.required and key(use) not in errors and is_blank(values.get(str(use.field.id))):
-            errors[key(use)] = f"{use.field.name} is required."
+            missing.append(use)
+    errors |= {key(use): f"{use.field.name} is required." for use in missing if may_write(actor, use, check_rights)}
     if errors:
         raise InvalidInput(fields=errors)
     return kept | values
+
+
+def may_write(actor: Membership, use: Use, check_rights: bool = True) -> Decision:
+    """May the actor write this field through the current door? Hidden kinds are not for pages."""
+    if not check_rights:
+        return yes("Written by Touchpoint itself.")
+    if use.field.kind.hidden and current_door() == "page":
+        return no(f"{use.field.name} is written through the API and imports only.")
+    return can_edit_field(actor, use)
+
+
+def _value_of(raw: Any, use: Use, held: Any, lookups: Lookups, zone: ZoneInfo) -> Any:
+    """Return the stored value of raw input; `held` when the input only repeats what the form showed for it."""
+    kind = use.field.kind
+    if kind.is_as_shown(raw, held, use.field, lookups, zone):
+        return held
+    return kind.clean(raw, use.field, lookups, zone)
 
 
 def _newly_taken_removed_options(use: Use, value: Any, held: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -16,12 +17,13 @@ from crm.customfields.lookups import Lookups
 from crm.customfields.values import TABLES
 from crm.errors import InvalidInput, NotFound, PlanLimitReached
 from crm.events import current_door
-from crm.fieldkinds import KINDS, InvalidValue, is_blank, many
-from crm.models import CustomField, FieldOption, FieldSet, FieldUse, Membership, Organization
+from crm.fieldkinds import KINDS, InvalidValue, Number, is_blank, many, plain, quoted
+from crm.models import CustomField, FieldOption, FieldSet, FieldUse, Membership, Organization, Role
 from crm.permissions import Perm, authorize, has
 from crm.plans import MAX_FIELD_DESCRIPTION, MAX_FIELDS_PER_TYPE
 
 MAX_OPTIONS = 1000
+NUMBER = Number()
 
 
 def field_for(actor: Membership, public_id: str) -> CustomField:
@@ -61,10 +63,8 @@ def create_field(
 ) -> CustomField:
     """Add a field at the end of a field set. Raises `InvalidInput` naming each part, `PlanLimitReached` at 50 fields."""
     authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
-    labels = [label.strip() for label in options if label.strip()]
-    with transaction.atomic():
-        Organization.objects.select_for_update().get(pk=actor.organization_id)
-        known = catalog(actor.organization)
+    labels = _labels(options)
+    with schema_change(actor) as known:
         _require_room(known, fieldset)
         clean = _clean_definition(
             known, fieldset, name=name, kind=kind, description=description, multiple=multiple,
@@ -82,9 +82,9 @@ def create_field(
         FieldUse.objects.create(
             organization=actor.organization, fieldset=fieldset, field=field, heading=heading.strip(),
             position=0 if last is None else last + 1, required=required, read_only=read_only,
-            edit_roles=list(edit_roles), view_roles=list(view_roles), show_when=_clean_rule(actor, known, fieldset, None, show_when),
+            edit_roles=_clean_roles("edit_roles", edit_roles), view_roles=_clean_roles("view_roles", view_roles),
+            show_when=_clean_rule(actor, known, fieldset, None, show_when),
         )  # fmt: skip
-        touch_schema(actor.organization)
         if not is_blank(default):
             _set_default(actor, field, default)
         events.record(
@@ -104,9 +104,7 @@ def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, chan
     _require_own(field)
     if changes.get("kind", field.kind) != field.kind:
         raise InvalidInput(fields={"kind": "The kind of a field is fixed once it is made. Add a new field instead."})
-    with transaction.atomic():
-        Organization.objects.select_for_update().get(pk=actor.organization_id)
-        known = catalog(actor.organization)
+    with schema_change(actor) as known:
         use = use_for(fieldset, field)
         before = _snapshot(field, use)
         multiple = changes.get("multiple", field.multiple)
@@ -128,11 +126,11 @@ def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, chan
         for name in ("required", "heading", "read_only"):
             setattr(use, name, changes.get(name, getattr(use, name)))
         for name in ("edit_roles", "view_roles"):
-            setattr(use, name, list(changes.get(name, getattr(use, name))))
+            if name in changes:
+                setattr(use, name, _clean_roles(name, changes[name]))
         if "show_when" in changes:
             use.show_when = _clean_rule(actor, known, fieldset, field, changes["show_when"])
         use.save(update_fields=["required", "heading", "read_only", "edit_roles", "view_roles", "show_when"])
-        touch_schema(actor.organization)
         if "default" in changes:
             _set_default(actor, field, changes["default"])
         after = _snapshot(field, use)
@@ -153,7 +151,7 @@ def delete_field(actor: Membership, fieldset: FieldSet, field: CustomField, conf
     _require_own(field)
     if confirm_name is not None and confirm_name.strip() != field.name:
         raise InvalidInput(fields={"confirm_name": f"Type “{field.name}” exactly to delete the field."})
-    with transaction.atomic():
+    with schema_change(actor):
         use = use_for(fieldset, field)
         if field.shared and FieldUse.objects.filter(field=field).count() > 1:
             use.delete()
@@ -161,7 +159,6 @@ def delete_field(actor: Membership, fieldset: FieldSet, field: CustomField, conf
             field.deleted_at = timezone.now()
             field.save(update_fields=["deleted_at"])
             jobs.enqueue("crm.tasks.purge_field", field.pk)
-        touch_schema(actor.organization)
         events.record(
             actor,
             "deleted",
@@ -180,7 +177,7 @@ def records_holding(field: CustomField) -> int:
 def reorder_fields(actor: Membership, fieldset: FieldSet, public_ids: Sequence[str]) -> None:
     """Put fields in this order; fields that are not named keep theirs, after the named ones."""
     authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
-    with transaction.atomic():
+    with schema_change(actor):
         uses = {
             use.field.public_id: use
             for use in FieldUse.objects.filter(fieldset=fieldset).select_related("field").order_by("position", "pk")
@@ -190,7 +187,6 @@ def reorder_fields(actor: Membership, fieldset: FieldSet, public_ids: Sequence[s
             if use.position != position:
                 use.position = position
                 use.save(update_fields=["position"])
-        touch_schema(actor.organization)
         events.record(
             actor, "updated", f"custom_fields.{fieldset.owner}", fieldset.pk,
             changed=["order"], after={"order": list(public_ids)},
@@ -200,48 +196,115 @@ def reorder_fields(actor: Membership, fieldset: FieldSet, public_ids: Sequence[s
 def add_options(actor: Membership, field: CustomField, labels: Iterable[str]) -> list[FieldOption]:
     """Add options that are not there yet, at the end; removed ones of the same label come back."""
     authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
-    with transaction.atomic():
-        Organization.objects.select_for_update().get(pk=actor.organization_id)
-        kept = [
-            row.label for row in FieldOption.objects.filter(field=field, removed_at=None).order_by("position", "pk")
-        ]
+    with schema_change(actor):
+        kept = _offered(field)
         folded = {label.casefold() for label in kept}
-        new = []
-        for label in (label.strip() for label in labels):
-            if label and label.casefold() not in folded:
-                folded.add(label.casefold())
-                new.append(label)
+        new = [label for label in dict.fromkeys(_labels(labels)) if label.casefold() not in folded]
         _set_options(actor, field, [*kept, *new])
-        touch_schema(actor.organization)
         if new:
-            events.record(
-                actor, "updated", "custom_fields.activity", field.pk, changed=["options"], after={"added": new}
-            )
+            _record_options(actor, field, before=None, after={"added": new})
         return list(FieldOption.objects.filter(field=field))
 
 
 def rename_option(actor: Membership, field: CustomField, option_id: str, label: str) -> None:
     """Give an option another label; values keep pointing at it."""
     authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
-    option = FieldOption.objects.filter(field=field, pk=ids.decode("opt", option_id)).first()
-    label = label.strip()
-    if option is None:
-        raise NotFound("There is no such option.")
-    if not label or len(label) > 200:
+    option = _option(field, option_id)
+    label = next(iter(_labels([label])), "")
+    if not label:
         raise InvalidInput(fields={"label": "An option needs a label of at most 200 characters."})
-    if FieldOption.objects.filter(field=field, label__iexact=label).exclude(pk=option.pk).exists():
-        raise InvalidInput(fields={"label": f"{field.name} has an option “{label}” already."})
-    with transaction.atomic():
+    for problem in _option_problems([label]):
+        raise InvalidInput(fields={"label": problem})
+    with schema_change(actor):
+        if FieldOption.objects.filter(field=field, label__iexact=label).exclude(pk=option.pk).exists():
+            raise InvalidInput(fields={"label": f"{field.name} has an option “{label}” already."})
         before, option.label = option.label, label
         option.save(update_fields=["label"])
-        touch_schema(actor.organization)
-        events.record(
-            actor, "updated", "custom_fields.activity", field.pk,
-            changed=["options"], before={"label": before}, after={"label": label},
-        )  # fmt: skip
+        _record_options(actor, field, before={"label": before}, after={"label": label})
+
+
+def remove_option(actor: Membership, field: CustomField, option_id: str) -> None:
+    """Stop offering an option. Records that hold it keep it; searches still find them."""
+    authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
+    option = _option(field, option_id)
+    if option.removed_at is None:
+        with schema_change(actor):
+            option.removed_at = timezone.now()
+            option.save(update_fields=["removed_at"])
+            _record_options(actor, field, before={"label": option.label}, after=None)
+
+
+def reorder_options(actor: Membership, field: CustomField, option_ids: Sequence[str]) -> None:
+    """Offer the options in this order; those that are not named follow in theirs."""
+    authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
+    with schema_change(actor):
+        rows = {row.public_id: row for row in FieldOption.objects.filter(field=field).order_by("position", "pk")}
+        named = [rows.pop(public_id) for public_id in dict.fromkeys(option_ids) if public_id in rows]
+        for position, row in enumerate([*named, *rows.values()]):
+            row.position = position
+        FieldOption.objects.bulk_update([*named, *rows.values()], ["position"])
+        _record_options(actor, field, before=None, after={"order": _offered(field)})
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
+@contextmanager
+def schema_change(actor: Membership) -> Iterator[Catalog]:
+    """One change to an organization's definitions: changes queue up behind each other, all of it holds or none.
+
+    Yields the fields as they are now, also when somebody changed them since the actor was loaded. A refused change
+    leaves the actor's organization as it was, so that nothing rolled back is shown.
+    """
+    organization = actor.organization
+    before = organization.schema_version
+    try:
+        with transaction.atomic():
+            now = Organization.objects.select_for_update().get(pk=organization.pk)
+            organization.schema_version = now.schema_version
+            yield catalog(organization)
+            touch_schema(organization)
+    except BaseException:
+        organization.schema_version = before
+        raise
+
+
+def _option(field: CustomField, option_id: str) -> FieldOption:
+    found = FieldOption.objects.filter(field=field, pk=ids.decode("opt", option_id)).first()
+    if found is None:
+        raise NotFound("There is no such option.")
+    return found
+
+
+def _offered(field: CustomField) -> list[str]:
+    rows = FieldOption.objects.filter(field=field, removed_at=None).order_by("position", "pk")
+    return list(rows.values_list("label", flat=True))
+
+
+def _labels(raw: Iterable[Any]) -> list[str]:
+    """Return option labels on one line each, blank ones left out."""
+    found = (" ".join(str(label).split()) for label in raw)
+    return [label for label in found if label]
+
+
+def _record_options(
+    actor: Membership, field: CustomField, *, before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> None:
+    owner = FieldSet.objects.filter(uses__field=field).order_by("pk").values_list("owner", flat=True).first()
+    events.record(
+        actor, "updated", f"custom_fields.{owner}", field.pk, changed=["options"], before=before, after=after
+    )  # fmt: skip
+
+
+def _clean_roles(key: str, role_ids: Iterable[int]) -> list[int]:
+    """Return the roles of a restriction; Admin is always among them. None given: no restriction."""
+    chosen = set(role_ids)
+    if not chosen:
+        return []
+    slugs = dict(Role.objects.values_list("pk", "slug"))
+    if unknown := chosen - slugs.keys():
+        raise InvalidInput(fields={key: f"There is no role with the id {sorted(unknown, key=str)[0]}."})
+    return sorted(chosen | {pk for pk, slug in slugs.items() if slug == "admin"})
+
+
 def _require_room(known: Catalog, fieldset: FieldSet) -> None:
     number = len(known.uses(fieldset.pk))
     if number >= MAX_FIELDS_PER_TYPE:
@@ -259,7 +322,7 @@ def _clean_definition(
     settings: Mapping[str, Any], labels: Sequence[str] | None, field: CustomField | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     errors: dict[str, str] = {}
-    name = str(name or "").strip()
+    name = " ".join(str(name or "").split())
     if kind not in KINDS:
         errors["kind"] = f"“{kind}” is not a kind of field. Use one of: {', '.join(KINDS)}."
         raise InvalidInput(fields=errors)
@@ -267,11 +330,13 @@ def _clean_definition(
         errors["name"] = "A field needs a name."
     elif len(name) > 200:
         errors["name"] = f"The name is {len(name)} characters long; at most 200 fit."
+    elif "\x00" in name:
+        errors["name"] = "The name contains a NUL character. Remove it."
     else:
         taken = {use.field.name.casefold() for use in known.uses(fieldset.pk) if not field or use.field.id != field.pk}
         if name.casefold() in taken:
             errors["name"] = f"There is a field “{name}” already. Choose another name."
-    description = str(description or "").strip()
+    description = str(description or "").replace("\x00", "").strip()
     if len(description) > MAX_FIELD_DESCRIPTION:
         errors["description"] = (
             f"The description is {len(description)} characters long; at most {MAX_FIELD_DESCRIPTION} fit."
@@ -282,14 +347,15 @@ def _clean_definition(
         errors["options"] = f"A {KINDS[kind].label.lower()} field has no options."
     for problem in _option_problems(labels or []):
         errors["options"] = problem
-    clean_settings = {"unit": str(settings.get("unit") or "").strip()[:20]} if settings.get("unit") else {}
+    unit = str(settings.get("unit") or "").replace("\x00", "").strip()[:20]
+    clean_settings = {"unit": unit} if unit else {}
     for bound in ("minimum", "maximum"):
         value = settings.get(bound)
         if not is_blank(value):
             try:
-                clean_settings[bound] = str(Decimal(str(value).strip()))
-            except InvalidOperation:
-                errors[bound] = f"The {bound} must be a number; “{value}” is not one."
+                clean_settings[bound] = plain(NUMBER.number(value, f"The {bound}"))
+            except InvalidValue as error:
+                errors[bound] = str(error)
     if {"minimum", "maximum"} <= clean_settings.keys() and Decimal(clean_settings["minimum"]) > Decimal(
         clean_settings["maximum"]
     ):
@@ -307,6 +373,8 @@ def _option_problems(labels: Sequence[str]) -> list[str]:
     for label in labels:
         if len(label) > 200:
             problems.append(f"The option “{label[:40]}…” is longer than 200 characters.")
+        if "\x00" in label:
+            problems.append(f"The option {quoted(label)} contains a NUL character. Remove it.")
         if label.casefold() in seen:
             problems.append(f"The option “{label}” is there twice.")
         seen.add(label.casefold())
@@ -315,7 +383,7 @@ def _option_problems(labels: Sequence[str]) -> list[str]:
 
 def _set_options(actor: Membership, field: CustomField, labels: Sequence[str]) -> None:
     """Make the field's offered options these, in this order; ids of kept and returning labels stay."""
-    labels = [label.strip() for label in labels if label.strip()]
+    labels = _labels(labels)
     for problem in _option_problems(labels):
         raise InvalidInput(fields={"options": problem})
     known = {row.label.casefold(): row for row in FieldOption.objects.filter(field=field)}
@@ -333,13 +401,13 @@ def _set_options(actor: Membership, field: CustomField, labels: Sequence[str]) -
 
 
 def _set_default(actor: Membership, field: CustomField, default: Any) -> None:
+    touch_schema(actor.organization)  # the field as it was just written
     known = catalog(actor.organization).fields[field.pk]
     try:
         field.default = known.kind.clean(default, known, Lookups(actor.organization), actor.zone)
     except InvalidValue as error:
         raise InvalidInput(fields={"default": str(error)}) from None
     field.save(update_fields=["default"])
-    touch_schema(actor.organization)
 
 
 def _clean_rule(
@@ -363,7 +431,6 @@ def _clean_rule(
 
 
 def _snapshot(field: CustomField, use: FieldUse) -> dict[str, Any]:
-    offered = FieldOption.objects.filter(field=field, removed_at=None).order_by("position", "pk")
     return {
         "name": field.name,
         "description": field.description,
@@ -375,5 +442,6 @@ def _snapshot(field: CustomField, use: FieldUse) -> dict[str, Any]:
         "edit_roles": use.edit_roles,
         "view_roles": use.view_roles,
         "show_when": use.show_when,
-        "options": [row.label for row in offered],
+        "options": _offered(field),
+        "default": field.default,
     }

@@ -46,22 +46,26 @@ def index_rows(catalog: Catalog, lead_id: int, record_key: int, values: Mapping[
     return rows
 
 
-def insert_index_many(rows: Rows) -> None:
-    """Insert index rows of records that have none yet, in index order."""
+def insert_index_many(rows: Rows, *, skip_existing: bool = False) -> None:
+    """Insert index rows of records that have none yet, in index order. `skip_existing`: leave rows that are there."""
     for name, found in rows.by_table.items():
         if not found:
             continue
         model = TABLES[name]
         found.sort(key=lambda row: row[:3])
         model.objects.bulk_create(
-            [model(field_id=f, lead_id=lead, record_key=key, v=v) for f, lead, key, v in found], batch_size=BATCH
-        )
+            [model(field_id=f, lead_id=lead, record_key=key, v=v) for f, lead, key, v in found],
+            batch_size=BATCH, ignore_conflicts=skip_existing,
+        )  # fmt: skip
 
 
 def replace_index(
     lead_id: int, record_key: int, catalog: Catalog, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> None:
-    """Make the index of one record agree with `new`; touches only fields whose value differs from `old`."""
+    """Make the index of one record agree with `new`; touches only fields whose value differs from `old`.
+
+    `old` is what is indexed now: empty for a record that is new or was a draft, which costs no deletes then.
+    """
     changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
     gone: dict[str, list[int]] = {}
     for field_id in changed & set(old):

@@ -16,7 +16,9 @@ from crm.errors import InvalidInput
 from crm.models import Membership
 from leads.models import LeadStatus
 
-_TOKEN = re.compile(r'\s*(?:(?P<op>[()]|>=|<=|>|<|:|=)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>[^\s()"<>=:]+(?::\d\d(?=[:\d+.Z-])[^\s()"]*)?))')
+_TOKEN = re.compile(
+    r'\s*(?:(?P<op>[()]|>=|<=|>|<|:|=)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>[^\s()"<>=:]+(?::\d\d(?=[:\d+.Z-])[^\s()"]*)?))'
+)
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(T[\d:.]+([+-]\d\d:?\d\d|Z)?)?")
 _AGO = re.compile(r"(\d{1,5}) (second|minute|hour|day|week|month|year)s? ago")
 SORTS = {
@@ -67,7 +69,7 @@ def _tokens(query: str) -> list[tuple[str, str]]:
     while at < len(query):
         match = _TOKEN.match(query, at)
         if match is None:
-            raise InvalidInput(fields={"query": f"The query cannot be read from “{query[at:at + 20].strip()}” on."})
+            raise InvalidInput(fields={"query": f"The query cannot be read from “{query[at : at + 20].strip()}” on."})
         kind = match.lastgroup or ""
         text = match[kind]
         found.append((kind, re.sub(r"\\(.)", r"\1", text) if kind == "quoted" else text))
@@ -85,7 +87,13 @@ def _field(name: str, condition: dict[str, Any], of: str = "lead") -> dict[str, 
 
 def _related(name: str, query: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     inner = query or {"type": "match_all"}
-    return {"type": "has_related", "this_object_type": "lead", "related_object_type": name, "related_query": inner, **more}
+    return {
+        "type": "has_related",
+        "this_object_type": "lead",
+        "related_object_type": name,
+        "related_query": inner,
+        **more,
+    }
 
 
 class _Reader:
@@ -148,7 +156,9 @@ class _Reader:
             self._close()
             return inner
         if kind == "op":
-            raise InvalidInput(fields={"query": f"“{text}” was not expected there. Put text with such characters in quotes."})
+            raise InvalidInput(
+                fields={"query": f"“{text}” was not expected there. Put text with such characters in quotes."}
+            )
         following = self.peek()
         if following == ("op", "(") and text.lower() in RELATED and of == "lead":
             self.take()
@@ -188,7 +198,11 @@ class _Reader:
             return _related(RELATED[name], count=_count(operator, int(given)))
         if name in handlers:
             return handlers[name](operator, given)
-        raise InvalidInput(fields={"query": f"“{key}” is not a field this query language knows. Use POST /data/search/ for other fields."})
+        raise InvalidInput(
+            fields={
+                "query": f"“{key}” is not a field this query language knows. Use POST /data/search/ for other fields."
+            }
+        )
 
     def _sort(self, operator: str, given: str) -> None:
         bare = given.removeprefix("-")
@@ -209,19 +223,24 @@ class _Reader:
         return _field(name, {"type": "exists"} if given == "*" else {"type": "text", "value": given, "mode": mode}, of)
 
     def _status(self, operator: str, given: str) -> dict[str, Any]:
-        status = LeadStatus.objects.filter(label__iexact=given).first() or LeadStatus.objects.filter(
-            pk=ids.decode("stat", given)
-        ).first()
+        status = (
+            LeadStatus.objects.filter(label__iexact=given).first()
+            or LeadStatus.objects.filter(pk=ids.decode("stat", given)).first()
+        )
         if status is None:
             return dict(NOTHING)
-        return _field("status_id", {"type": "reference", "reference_type": "status.lead", "object_ids": [status.public_id]})
+        return _field(
+            "status_id", {"type": "reference", "reference_type": "status.lead", "object_ids": [status.public_id]}
+        )
 
     def _id(self, operator: str, given: str) -> dict[str, Any]:
         return {"type": "id", "value": given} if ids.decode("lead", given) else dict(NOTHING)
 
     def _has(self, operator: str, given: str) -> dict[str, Any]:
         if given.lower() not in RELATED:
-            raise InvalidInput(fields={"query": f"“has:{given}” is not known. Use one of: {', '.join(sorted(RELATED))}."})
+            raise InvalidInput(
+                fields={"query": f"“has:{given}” is not known. Use one of: {', '.join(sorted(RELATED))}."}
+            )
         return _related(RELATED[given.lower()])
 
     def _point(self, channel: str) -> Callable[[str, str], dict[str, Any]]:
@@ -234,7 +253,9 @@ class _Reader:
             return {"type": "and", "queries": [_related(name, negate=True) for name in COMMUNICATIONS]}
         if operator == ">" and given == "0":
             return {"type": "or", "queries": [_related(name) for name in COMMUNICATIONS]}
-        raise InvalidInput(fields={"query": "times_communicated can be asked as times_communicated:0 and times_communicated > 0."})
+        raise InvalidInput(
+            fields={"query": "times_communicated can be asked as times_communicated:0 and times_communicated > 0."}
+        )
 
     def _no_opportunities(self, operator: str, given: str) -> dict[str, Any]:
         """There are none here, so opportunities:0 is every lead."""
@@ -245,7 +266,11 @@ class _Reader:
             column = {"date": "activity_at", **DATES}.get(name, name)
             return _field(column, self._moment(operator, given), of)
         if name in ("user", "created_by", "user_id"):
-            user = {"type": "current_user"} if given == "me" else {"type": "reference", "reference_type": "user", "object_ids": [given]}
+            user = (
+                {"type": "current_user"}
+                if given == "me"
+                else {"type": "reference", "reference_type": "user", "object_ids": [given]}
+            )
             return _field("created_by" if name == "created_by" else "user_id", user, of)
         if name == "status":  # sent, answered …: every activity here happened
             return {"type": "match_all"}
@@ -303,7 +328,9 @@ def _count(operator: str, number: int) -> dict[str, int]:
     return {found[0]: found[1]}
 
 
-def _custom_field(known: Any, operator: str, given: str, moment: Callable[[str, str], Any] | None = None) -> dict[str, Any]:
+def _custom_field(
+    known: Any, operator: str, given: str, moment: Callable[[str, str], Any] | None = None
+) -> dict[str, Any]:
     """Return the condition on a custom field that its storage understands."""
     condition: dict[str, Any]
     if given == "*":
@@ -311,7 +338,11 @@ def _custom_field(known: Any, operator: str, given: str, moment: Callable[[str, 
     elif known.kind.has_options:
         condition = {"type": "term", "values": [given]}
     elif known.kind.refers_to == "user":
-        condition = {"type": "current_user"} if given == "me" else {"type": "reference", "reference_type": "user", "object_ids": [given]}
+        condition = (
+            {"type": "current_user"}
+            if given == "me"
+            else {"type": "reference", "reference_type": "user", "object_ids": [given]}
+        )
     else:
         by_storage: dict[str, Callable[[], dict[str, Any]]] = {
             "number": lambda: {"type": "number_range", **_bounds(operator, given)},
@@ -320,9 +351,15 @@ def _custom_field(known: Any, operator: str, given: str, moment: Callable[[str, 
             "text": lambda: {"type": "text", "value": given, "mode": "phrase"},
         }
         condition = by_storage[known.kind.storage]()
-    return {"type": "field_condition", "field": {"type": "custom_field", "custom_field_id": known.public_id}, "condition": condition}
+    return {
+        "type": "field_condition",
+        "field": {"type": "custom_field", "custom_field_id": known.public_id},
+        "condition": condition,
+    }
 
 
 def _bounds(operator: str, given: str) -> dict[str, str]:
-    keys = {":": ("gte", "lte"), "=": ("gte", "lte"), ">": ("gt",), ">=": ("gte",), "<": ("lt",), "<=": ("lte",)}[operator]
+    keys = {":": ("gte", "lte"), "=": ("gte", "lte"), ">": ("gt",), ">=": ("gte",), "<": ("lt",), "<=": ("lte",)}[
+        operator
+    ]
     return dict.fromkeys(keys, given)

@@ -163,7 +163,12 @@ def _meets(store: Store, condition: dict[str, Any], values: list[Any], field: di
     if kind == "text":
         return any(_text(value, condition) for value in values)
     if kind == "number_range":
-        bounds = {"gt": lambda v, b: v > b, "gte": lambda v, b: v >= b, "lt": lambda v, b: v < b, "lte": lambda v, b: v <= b}
+        bounds = {
+            "gt": lambda v, b: v > b,
+            "gte": lambda v, b: v >= b,
+            "lt": lambda v, b: v < b,
+            "lte": lambda v, b: v <= b,
+        }
         return any(
             all(test(Decimal(value), Decimal(str(condition[key]))) for key, test in bounds.items() if key in condition)
             for value in values
@@ -197,5 +202,3 @@ def _text(value: str, condition: dict[str, Any]) -> bool:
     words = [wanted] if mode == "phrase" else wanted.split()
     end = "" if mode == "beginning_of_words" else r"(?!\w)"
     return all(re.search(rf"(?<!\w){re.escape(word)}{end}", text) for word in words)
-
-

@@ -16,7 +16,8 @@ from crm.errors import InvalidInput, TooMuch
 from crm.models import FieldUse
 from crm.tenancy import scope
 from leads.models import Lead
-from leads.search import legacy, run as running
+from leads.search import legacy
+from leads.search import run as running
 from leads.search.language import parse
 from leads.search.run import count, run
 from leads.search.sentences import sentence
@@ -45,7 +46,9 @@ def logged(*queries: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def of_type(tenant: Tenant) -> dict[str, Any]:
-    return column("custom_activity_type_id", {"type": "term", "values": [tenant.call.public_id]}, "activity.custom_activity")
+    return column(
+        "custom_activity_type_id", {"type": "term", "values": [tenant.call.public_id]}, "activity.custom_activity"
+    )
 
 
 def ago(days: int) -> dict[str, Any]:
@@ -113,7 +116,9 @@ def test_counts(ours: Tenant) -> None:
 @pytest.mark.parametrize("bound", [0, 10_000])
 def test_a_record_with_two_of_the_values_counts_once(ours: Tenant, bound: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(running, "probe_bound", lambda actor: bound)
-    field = create_field(ours.admin, ours.type_row.fieldset, name="Tools", kind="choices", options=["A", "B"], multiple=True)
+    field = create_field(
+        ours.admin, ours.type_row.fieldset, name="Tools", kind="choices", options=["A", "B"], multiple=True
+    )
     log_activity(ours.user, ours.leads[0], ours.call, custom={"Tools": ["A", "B"]})
     tools = custom(field.public_id, {"type": "term", "values": ["A", "B"]})
     assert names(ours, logged(tools, count={"gte": 2})) == []
@@ -133,8 +138,9 @@ def test_the_last_activity(ours: Tenant) -> None:
 
 
 def test_not_for_so_long(ours: Tenant) -> None:
-    from django.utils import timezone
     from datetime import timedelta
+
+    from django.utils import timezone
 
     from activities.services.facts import refresh_facts
 
@@ -259,7 +265,9 @@ def test_an_endless_search_is_stopped(ours: Tenant, settings: Any, monkeypatch: 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("bound", [0, 10_000])
-@pytest.mark.parametrize("sort", ["name", "-name", "date_created", "-date_updated", "last_activity_at", "-last_activity_at"])
+@pytest.mark.parametrize(
+    "sort", ["name", "-name", "date_created", "-date_updated", "last_activity_at", "-last_activity_at"]
+)
 def test_pages_are_complete_and_without_repeats(ours: Tenant, sort: str, bound: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(running, "probe_bound", lambda actor: bound)
     from leads.services import create_lead
@@ -302,7 +310,12 @@ def test_sentences(ours: Tenant) -> None:
     assert say(logged(of_type(ours), negate=True)) == "Leads with no Qualifying call"
     assert say(logged(of_type(ours), count={"gte": 2})) == "Leads with at least 2 Qualifying call"
     crm = {"type": "term", "values": ["HubSpot", "None"]}
-    assert say(both(column("display_name", {"type": "text", "value": "Ac"}), logged(custom(ours.fields["CRM"], crm, negate=True)))) == (
+    assert say(
+        both(
+            column("display_name", {"type": "text", "value": "Ac"}),
+            logged(custom(ours.fields["CRM"], crm, negate=True)),
+        )
+    ) == (
         "Leads where Name has words starting with “Ac” and with at least one activity where CRM is not HubSpot or None"
     )
 
@@ -351,7 +364,9 @@ def test_slices_part_all_leads(ours: Tenant) -> None:
     assert sorted(found) == [lead.pk for lead in ours.leads]
 
 
-@pytest.mark.parametrize("text", ["(name:x", "colour:red", "sort:shoe", "slice:9/3", "contacts < 0", "name:", "date_created > soon"])
+@pytest.mark.parametrize(
+    "text", ["(name:x", "colour:red", "sort:shoe", "slice:9/3", "contacts < 0", "name:", "date_created > soon"]
+)
 def test_the_old_text_language_says_what_is_wrong(ours: Tenant, text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         legacy.read(text, ours.admin)

@@ -61,9 +61,15 @@ class Rich:
         roles = [member.role_id for member in tenant.members if member.role_id != hidden_from]
         FieldUse.objects.filter(field_id=use.field.id).update(view_roles=roles)
         # One field of two types, visible to restricted users in one of them only.
-        shared = create_field(admin, self.types[1].fieldset, name="Shared", kind="choices", options=options, multiple=True)
+        shared = create_field(
+            admin, self.types[1].fieldset, name="Shared", kind="choices", options=options, multiple=True
+        )
         FieldUse.objects.create(
-            organization=tenant.organization, fieldset=self.types[0].fieldset, field=shared, position=99, view_roles=roles
+            organization=tenant.organization,
+            fieldset=self.types[0].fieldset,
+            field=shared,
+            position=99,
+            view_roles=roles,
         )
         self._touch()
         self._fill()
@@ -103,9 +109,9 @@ class Rich:
             for _ in range(r.choice([0, 1, 2, 5])):
                 self._log(lead)
         Lead.objects.filter(name__startswith="Bluth").update(last_activity_at=None, created_by=None)
-        Activity.objects.filter(user__isnull=False, pk__in=list(Activity.objects.values_list("pk", flat=True))[::3]).update(
-            user=None
-        )
+        Activity.objects.filter(
+            user__isnull=False, pk__in=list(Activity.objects.values_list("pk", flat=True))[::3]
+        ).update(user=None)
 
     def _log(self, lead: Lead) -> None:
         r, row = self.random, self.random.choice(self.types)
@@ -133,7 +139,10 @@ class Rich:
     def tree(self, actor: Membership, depth: int = 2, this: str = "lead") -> dict[str, Any]:
         r = self.random
         if depth and r.random() < 0.4:
-            found = {"type": r.choice(["and", "or"]), "queries": [self.tree(actor, depth - 1, this) for _ in range(r.randint(1, 3))]}
+            found = {
+                "type": r.choice(["and", "or"]),
+                "queries": [self.tree(actor, depth - 1, this) for _ in range(r.randint(1, 3))],
+            }
         elif this == "lead" and r.random() < 0.75:
             found = self.related(actor, depth)
         elif this == "activity.custom_activity" and depth and r.random() < 0.1:
@@ -147,10 +156,16 @@ class Rich:
 
     def related(self, actor: Membership, depth: int) -> dict[str, Any]:
         r = self.random
-        name = r.choice(["activity.custom_activity"] * 6 + ["activity.last", "contact", "contact_email", "address", "activity"])
+        name = r.choice(
+            ["activity.custom_activity"] * 6 + ["activity.last", "contact", "contact_email", "address", "activity"]
+        )
         queries = [self.tree(actor, 1 if depth else 0, name) for _ in range(r.randint(0, 3))]
         if name.startswith("activity") and r.random() < 0.6:
-            queries.append(self._regular(name, "custom_activity_type_id", {"type": "term", "values": [r.choice(self.types).public_id]}))
+            queries.append(
+                self._regular(
+                    name, "custom_activity_type_id", {"type": "term", "values": [r.choice(self.types).public_id]}
+                )
+            )
         found: dict[str, Any] = {"type": "has_related", "this_object_type": "lead", "related_object_type": name,
                                  "related_query": {"type": "and", "queries": queries}}  # fmt: skip
         if r.random() < 0.35:
@@ -174,9 +189,13 @@ class Rich:
                 lambda: self._regular(this, "created_by", self._user()),
             ])()  # fmt: skip
         if this == "contact":
-            return r.choice([lambda: self._custom(self.role, self._text()), lambda: self._regular(this, "name", self._text())])()
+            return r.choice(
+                [lambda: self._custom(self.role, self._text()), lambda: self._regular(this, "name", self._text())]
+            )()
         if this == "contact_email":
-            return self._regular(this, "email", {"type": "text", "value": r.choice("abc"), "mode": "beginning_of_words"})
+            return self._regular(
+                this, "email", {"type": "text", "value": r.choice("abc"), "mode": "beginning_of_words"}
+            )
         if this == "address":
             return self._regular(this, "city", {"type": "text", "value": r.choice(["paris", "zurich"])})
         if r.random() < 0.3:
@@ -200,7 +219,11 @@ class Rich:
         return self._custom(use.field, {"type": "exists"} if r.random() < 0.15 else condition)
 
     def _custom(self, field: Any, condition: dict[str, Any]) -> dict[str, Any]:
-        return {"type": "field_condition", "field": {"type": "custom_field", "custom_field_id": field.public_id}, "condition": condition}
+        return {
+            "type": "field_condition",
+            "field": {"type": "custom_field", "custom_field_id": field.public_id},
+            "condition": condition,
+        }
 
     def _text(self) -> dict[str, Any]:
         r = self.random
@@ -216,7 +239,9 @@ class Rich:
     def _user(self) -> dict[str, Any]:
         r = self.random
         someone = r.choice(self.tenant.members).user.public_id
-        return r.choice([{"type": "current_user"}, {"type": "reference", "reference_type": "user", "object_ids": [someone]}])
+        return r.choice(
+            [{"type": "current_user"}, {"type": "reference", "reference_type": "user", "object_ids": [someone]}]
+        )
 
     def _moment(self) -> dict[str, Any]:
         r = self.random

@@ -1,19 +1,18 @@
-"""Run background jobs until Ctrl-C or SIGTERM."""
+"""Run background jobs until Ctrl-C or SIGTERM. Imports that a dead worker left are taken up again at once."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django_q.cluster import Cluster
+
+from activities.imports import resume_all
+from crm.jobs import run_worker
 
 
 class Command(BaseCommand):
     help = __doc__
 
     def handle(self, **given: Any) -> None:
-        cluster = Cluster()
-        cluster.start()
-        # The cluster stops its processes on SIGINT and SIGTERM; this one only waits for the sentinel.
-        if cluster.sentinel:
-            cluster.sentinel.join()
+        resume_all()
+        run_worker()

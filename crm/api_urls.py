@@ -1,0 +1,30 @@
+"""The API's site map: one router per resource family, the OpenAPI document and its page."""
+
+from django.urls import path
+
+from activities.api import builtin_router
+from activities.api import router as activities
+from activities.api_types import router as types
+from crm.api import CloseApi
+from crm.api_docs import docs, openapi
+from crm.api_people import empty_router
+from crm.api_people import router as people
+from leads.api import router as leads
+from reporting.api import router as reports
+
+api = CloseApi(
+    title="Touchpoint API",
+    version="1",
+    description="Close's dialect of REST: clients written for Close work unchanged. See /api/v1/docs/ for a quick start.",
+    docs_url=None,
+    openapi_url=None,
+    urls_namespace="api",
+)
+for router in (people, leads, activities, builtin_router, types, reports, empty_router):
+    api.add_router("", router)
+
+urlpatterns = [
+    path("openapi.json", openapi(api), name="openapi"),
+    path("docs/", docs(api), name="api_docs"),
+    path("", api.urls),
+]

@@ -1,0 +1,90 @@
+"""REST doors to reports: the catalogue of metrics, Activity Overview and Activity Comparison."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from crm.api import Body, moment, shows, user_numbers
+from crm.errors import InvalidInput
+from leads.queries import smart_view_for
+from reporting.metrics import catalogue
+from reporting.queries import activity_report, period_from
+
+router = Router(tags=["Reports"])
+METRIC = "custom_activities.created.actitype_1h….count"
+
+
+class RangeBody(Body):
+    start: str
+    end: str
+
+
+class ReportBody(Body):
+    type: str
+    metrics: list[str]
+    datetime_range: RangeBody | None = None
+    relative_range: str | None = None
+    users: list[str] | None = None
+    query: dict[str, Any] | None = None
+
+
+@router.get("/report/activity/metrics/", summary="List metrics", openapi_extra=shows(
+    {"data": [{"id": METRIC, "key": METRIC, "label": "Qualification Call, created", "unit": None}], "has_more": False}))  # fmt: skip
+def list_metrics(request: HttpRequest) -> Any:
+    """Every metric you may see: those of custom activities, one family per type, and of built-in kinds."""
+    found = catalogue(request.actor).values()
+    rows = [{"id": row.key, "key": row.key, "label": row.label, "unit": row.unit or None} for row in found]
+    return {"data": rows, "has_more": False}
+
+
+@router.post("/report/activity/", summary="Activity Overview or Comparison", openapi_extra=shows(
+    {"aggregations": {"totals": {METRIC: 3}}, "data": [{"datetime": "2026-05-10T00:00:00+00:00", METRIC: 3}], "queries": {}},
+    sends={"type": "overview", "metrics": [METRIC], "relative_range": "this-month"}))  # fmt: skip
+def report(request: HttpRequest, body: ReportBody) -> Any:
+    """`type`: `overview` (rows per period) or `comparison` (rows per member). Give `datetime_range` or `relative_range`.
+
+    With `Accept: text/csv` the rows come as CSV. `X-TZ-Offset` sets where days begin.
+    """
+    if (body.datetime_range is None) == (body.relative_range is None):
+        raise InvalidInput(fields={"datetime_range": "Give either datetime_range or relative_range."})
+    if not body.metrics:
+        raise InvalidInput(fields={"metrics": "Name at least one metric. GET /report/activity/metrics/ lists them."})
+    if body.datetime_range is not None:
+        start = moment(body.datetime_range.start, "datetime_range.start", request.zone)
+        end = moment(body.datetime_range.end, "datetime_range.end", request.zone)
+        if end <= start:
+            end = start + timedelta(days=1)
+    else:
+        start, end = period_from(request.actor, {"range": body.relative_range}, zone=request.zone).moments
+    users = sorted(user_numbers(body.users or []))
+    if body.users and not users:
+        users = [0]  # ids of nobody: nothing counts, rather than everything
+    found = activity_report(
+        request.actor, body.type, body.metrics, start, end, users, request.zone, _lead_tree(request, body.query)
+    )
+    if "text/csv" in request.headers.get("Accept", ""):
+        return _csv(found, body.metrics)
+    return found
+
+
+def _lead_tree(request: HttpRequest, query: dict[str, Any] | None) -> dict[str, Any] | None:
+    if not query:
+        return None
+    if query.get("type") == "saved_search":
+        return smart_view_for(request.actor, query.get("saved_search_id") or "").query
+    return query
+
+
+def _csv(found: dict[str, Any], metrics: list[str]) -> HttpResponse:
+    first = "user_id" if any("user_id" in row for row in found["data"]) else "datetime"
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [first, *metrics], extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(found["data"])
+    return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")

@@ -1,0 +1,326 @@
+"""The query families of `spec/storage.md` and the issue, ours and native."""
+
+from __future__ import annotations
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+
+from activities.queries import TypeInfo, timeline
+from activities.services.activities import Prepared, log_activity, log_many
+from crm import events
+from crm.customfields.catalog import Field
+from crm.tenancy import scope
+from leads.models import Lead
+from leads.search.language import parse
+from leads.search.run import probe_bound, run
+from reporting.metrics import metric_for
+from reporting.periods import Period
+from reporting.queries import Filters, series
+from tests.bench.world import Bench, native, prepare
+
+IMPORTED = 10_000
+
+
+def fetch(sql: str, params: Any = ()) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params or None)
+        return cursor.fetchall()
+
+
+class Native:
+    """Hand-written SQL on the native tables, in the adaptive shape that suits it: probe, then narrow or broad."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.organization = bench.actor.organization_id
+        self.bound = probe_bound(bench.actor)
+
+    def search(self, table: str, where: str, params: tuple[Any, ...]) -> int:
+        ids = {row[0] for row in fetch(f"SELECT lead_id FROM {table} n WHERE {where} LIMIT {self.bound + 1}", params)}
+        if len(ids) <= self.bound // 2:
+            fetch("SELECT id FROM leads_lead WHERE id = ANY(%s) AND organization_id = %s ORDER BY name_fold, id LIMIT 51",
+                  (list(ids), self.organization))  # fmt: skip
+            return len(ids)
+        fetch(
+            f"SELECT l.id FROM leads_lead l WHERE l.organization_id = %s AND (SELECT 1 FROM {table} n WHERE n.lead_id = l.id "
+            f"AND {where} LIMIT 1) IS NOT NULL ORDER BY l.name_fold, l.id LIMIT 51",
+            (self.organization, *params),
+        )
+        counted = fetch(
+            f"SELECT COUNT(DISTINCT lead_id) FROM (SELECT lead_id FROM {table} n WHERE {where} LIMIT 30001) c", params
+        )
+        return min(int(counted[0][0]), 10_000)
+
+    def none_of(self, table: str) -> int:
+        fetch(
+            f"SELECT l.id FROM leads_lead l WHERE l.organization_id = %s AND (SELECT 1 FROM {table} n WHERE n.lead_id = l.id "
+            "LIMIT 1) IS NULL ORDER BY l.name_fold, l.id LIMIT 51", (self.organization,),
+        )  # fmt: skip
+        counted = fetch(
+            f"SELECT COUNT(*) FROM (SELECT 1 FROM leads_lead l WHERE l.organization_id = %s AND NOT EXISTS (SELECT 1 FROM {table} n "
+            "WHERE n.lead_id = l.id) LIMIT 10001) c", (self.organization,),
+        )  # fmt: skip
+        return min(int(counted[0][0]), 10_000)
+
+    def at_least(self, table: str, number: int, since: Any) -> int:
+        ids = [row[0] for row in fetch(
+            f"SELECT lead_id FROM {table} WHERE date_created >= %s GROUP BY lead_id HAVING COUNT(*) >= {number} LIMIT 10001", (since,)
+        )]  # fmt: skip
+        fetch("SELECT id FROM leads_lead WHERE id = ANY(%s) AND organization_id = %s ORDER BY name_fold, id LIMIT 51",
+              (ids, self.organization))  # fmt: skip
+        return min(len(ids), 10_000)
+
+
+def condition(field: Field, given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "field_condition",
+        "field": {"type": "custom_field", "custom_field_id": field.public_id},
+        "condition": given,
+    }
+
+
+def related(kind: TypeInfo, *queries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    of_type = {
+        "type": "field_condition",
+        "field": {
+            "type": "regular_field",
+            "object_type": "activity.custom_activity",
+            "field_name": "custom_activity_type_id",
+        },
+        "condition": {"type": "term", "values": [kind.public_id]},
+    }
+    return {"type": "has_related", "this_object_type": "lead", "related_object_type": "activity.custom_activity",
+            "related_query": {"type": "and", "queries": [of_type, *queries]}, **more}  # fmt: skip
+
+
+class Table:
+    """Prints one line per family."""
+
+    def __init__(self, runs: int) -> None:
+        self.runs = runs
+        print(f"\n{'family':44} {'found':>7} {'ours p50':>9} {'p95':>8} {'native p50':>11} {'p95':>8} {'ratio':>6}")
+
+    def line(self, name: str, ours: Callable[[], Any], limit: Callable[[], Any], runs: int = 0) -> None:
+        found = ours()
+        expected = limit()
+        mine, theirs = self._times(ours, runs or self.runs), self._times(limit, runs or self.runs)
+        differs = isinstance(found, int) and isinstance(expected, int) and found != expected
+        note = f"   ! native found {expected}" if differs else ""
+        shown = found if isinstance(found, int) else ""
+        ratio = mine[0] / theirs[0] if theirs[0] else 0
+        print(
+            f"{name:44} {shown:>7} {mine[0]:9.2f} {mine[1]:8.2f} {theirs[0]:11.2f} {theirs[1]:8.2f} {ratio:6.2f}{note}",
+            flush=True,
+        )
+
+    def _times(self, call: Callable[[], Any], runs: int) -> tuple[float, float]:
+        found = []
+        for _ in range(runs):
+            started = time.perf_counter()
+            call()
+            found.append((time.perf_counter() - started) * 1000)
+        found.sort()
+        return statistics.median(found), found[min(len(found) - 1, int(len(found) * 0.95))]
+
+
+def undone(call: Callable[[], Any]) -> Callable[[], None]:
+    """Return the call in a transaction that is rolled back: every statement is timed, the commit itself is not."""
+
+    def work() -> None:
+        with transaction.atomic():
+            call()
+            transaction.set_rollback(True)
+
+    return work
+
+
+def measure(leads: int, activities: int, runs: int) -> int:
+    if connection.vendor != "postgresql":
+        print("The bench compares with PostgreSQL tables. Leave DATABASE_URL unset, or name a PostgreSQL database.")
+        return 2
+    started = time.monotonic()
+    call_command("migrate", verbosity=0)
+    bench = prepare(leads, activities)
+    print(f"{bench.leads:,} leads, {bench.activities:,} activities, {len(bench.types)} custom types "
+          f"({bench.generated_by}; ready after {time.monotonic() - started:.0f} s)")  # fmt: skip
+    with scope(bench.actor.organization), events.door("page", request_id="req_bench"):
+        table = Table(runs)
+        _searches(bench, table)
+        _reads(bench, table)
+        _writes(bench, table, runs)
+    return 0
+
+
+def _searches(bench: Bench, table: Table) -> None:
+    actor, limit = bench.actor, Native(bench)
+    common, rare = bench.types[0], bench.types[-1]
+
+    def ours(tree: dict[str, Any]) -> Callable[[], int]:
+        return lambda: run(actor, parse(tree, actor)).total or 0
+
+    def both(name: str, kind: TypeInfo, tree: dict[str, Any], where: str, *params: Any) -> None:
+        table.line(name, ours(tree), lambda: limit.search(native(kind), where, params))
+
+    for label, kind in (("common type", common), ("rare type", rare)):
+        fields = bench.fields(kind)
+        choice, number, text = fields.get("choices"), fields.get("number"), fields.get("text")
+        if choice:
+            first, last = choice.options[0], choice.options[-1]
+            for word, option in (("first option", first), ("last option", last)):
+                tree = related(kind, condition(choice, {"type": "term", "values": [option.public_id]}))
+                both(f"choice, {label}, {word}", kind, tree, f"f{choice.id} = %s", option.id)
+        several = fields.get("choices_many")
+        if several:
+            option = several.options[0]
+            tree = related(kind, condition(several, {"type": "term", "values": [option.public_id]}))
+            both(f"several choices, {label}", kind, tree, f"f{several.id} @> ARRAY[%s::bigint]", option.id)
+        if number:
+            low, middle, top = fetch(
+                f"SELECT percentile_disc(0.2) WITHIN GROUP (ORDER BY f{number.id}), percentile_disc(0.5) WITHIN GROUP (ORDER BY f{number.id}), "
+                f"percentile_disc(0.999) WITHIN GROUP (ORDER BY f{number.id}) FROM {native(kind)}"
+            )[0]  # fmt: skip
+            for word, bound in (("broad", low), ("rare", top)):
+                tree = related(kind, condition(number, {"type": "number_range", "gte": str(bound)}))
+                both(f"number range, {label}, {word}", kind, tree, f"f{number.id} >= %s", bound)
+            if choice:
+                option = choice.options[1]
+                asked = condition(choice, {"type": "term", "values": [option.public_id]})
+                for word, bound in (("broad", middle), ("rare", top)):
+                    tree = related(kind, asked, condition(number, {"type": "number_range", "gte": str(bound)}))
+                    both(
+                        f"two conditions, {label}, {word}",
+                        kind,
+                        tree,
+                        f"f{choice.id} = %s AND f{number.id} >= %s",
+                        option.id,
+                        bound,
+                    )
+        if text:
+            word = fetch(
+                f"SELECT split_part(f{text.id}, ' ', 1) FROM {native(kind)} WHERE f{text.id} IS NOT NULL LIMIT 1"
+            )
+            for wanted in dict.fromkeys([*(row[0] for row in word), "zebra"]):
+                tree = related(kind, condition(text, {"type": "text", "value": wanted, "mode": "full_words"}))
+                both(
+                    f"text contains “{wanted[:12]}”, {label}", kind, tree, f"f{text.id} ~ %s", rf"(^|\W){wanted}(\W|$)"
+                )
+        tree = related(kind, negate=True)
+        table.line(f"none of type, {label}", ours(tree), lambda kind=kind: limit.none_of(native(kind)))
+        since = timezone.now() - timedelta(days=30)
+        ago = {"type": "offset", "direction": "past", "moment": {"type": "now"}, "offset": {"days": 30}}
+        recently = {
+            "type": "field_condition",
+            "field": {"type": "regular_field", "object_type": "activity.custom_activity", "field_name": "date_created"},
+            "condition": {"type": "moment_range", "on_or_after": ago},
+        }
+        tree = related(kind, recently, count={"gte": 2})
+        table.line(
+            f"at least 2 in 30 days, {label}", ours(tree), lambda kind=kind: limit.at_least(native(kind), 2, since)
+        )
+    everything = parse({"type": "match_all"}, actor)
+    word = Lead.objects.order_by("-pk").values_list("name_fold", flat=True)[0].split()[-1]
+    table.line("free text box", lambda: run(actor, everything, text=word).total, lambda: len(fetch(
+        "SELECT id FROM leads_lead WHERE organization_id = %s AND search_text LIKE %s ORDER BY name_fold, id LIMIT 51",
+        (actor.organization_id, f"%{word}%"))))  # fmt: skip
+
+
+def _reads(bench: Bench, table: Table) -> None:
+    actor, kind = bench.actor, bench.types[0]
+    busiest = fetch(f"SELECT lead_id, COUNT(*) FROM {native(kind)} GROUP BY 1 ORDER BY 2 DESC LIMIT 1")[0][0]
+    lead = Lead.objects.get(pk=busiest)
+    union = " UNION ALL ".join(
+        f"(SELECT n.id, n.activity_at, to_jsonb(n) FROM {native(row)} n WHERE lead_id = %s ORDER BY activity_at DESC LIMIT 30)"
+        for row in bench.types
+    )
+    ordered = f"SELECT * FROM ({union}) u ORDER BY activity_at DESC LIMIT 30"
+    table.line(
+        "timeline of 30, whole page of cards",
+        lambda: timeline(actor, lead),
+        lambda: fetch(ordered, [busiest] * len(bench.types)),
+    )
+    metric = metric_for(actor, f"custom_activities.created.{kind.public_id}.count")
+    today = timezone.now().astimezone(actor.zone).date()
+    for days in (90, 365):
+        filters = Filters(Period(today - timedelta(days=days - 1), today, actor.zone))
+        start, end = filters.period.moments
+        both = (filters.period.previous.moments[0], end)
+        table.line(
+            f"Overview tile, {days} days and the {days} before",
+            lambda filters=filters: series(actor, metric, filters),
+            lambda both=both: fetch(
+                f"SELECT date_created::date, created_by_id, COUNT(*) FROM {native(kind)} WHERE date_created >= %s AND date_created < %s "
+                "GROUP BY 1, 2", both,
+            ),
+        )  # fmt: skip
+
+
+def _writes(bench: Bench, table: Table, runs: int) -> None:
+    actor, kind = bench.actor, bench.types[0]
+    fields = {field.id: field for field in bench.fields(kind).values()}
+    sample = fetch(
+        "SELECT lead_id, values FROM activities_activity WHERE type_id = %s AND status = 'published' LIMIT 1",
+        (kind.id,),
+    )[0]
+    import json
+
+    stored = sample[1] if isinstance(sample[1], dict) else json.loads(sample[1])
+    lead = Lead.objects.get(pk=sample[0])
+    custom = {}
+    from crm.customfields.catalog import catalog
+    from crm.customfields.lookups import Lookups
+
+    known, lookups = catalog(actor.organization), Lookups(actor.organization)
+    for key, value in stored.items():
+        field = known.fields[int(key)]
+        custom[field.public_id] = field.kind.to_api(value, field, lookups)
+    name = native(kind)
+    columns = [
+        row[0]
+        for row in fetch(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position",
+            (name,),
+        )
+    ]
+    others = ", ".join(columns[1:])
+    one = f"INSERT INTO {name} SELECT -1, {others} FROM {name} WHERE lead_id = %s LIMIT 1"
+    table.line("publish one activity (through the service)", undone(lambda: log_activity(actor, lead, kind, custom=custom)),
+               undone(lambda: connection.cursor().execute(one, (lead.pk,))))  # fmt: skip
+    rows = fetch(
+        f"SELECT lead_id, values FROM activities_activity WHERE type_id = {kind.id} AND status = 'published' ORDER BY id DESC LIMIT {IMPORTED}"
+    )
+    now = timezone.now()
+    prepared = [
+        Prepared(lead_id=row[0], kind=kind, values=row[1] if isinstance(row[1], dict) else json.loads(row[1]), user_id=actor.user_id,
+                 created_by_id=actor.user_id, date_created=now, activity_at=now)
+        for row in rows
+    ]  # fmt: skip
+
+    def chunks() -> None:
+        for start in range(0, len(prepared), 1000):
+            log_many(actor, prepared[start : start + 1000])
+
+    copied = io.StringIO()
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            f"COPY (SELECT -row_number() OVER (), {others} FROM {name} ORDER BY id DESC LIMIT {IMPORTED}) TO STDOUT"
+        ) as copy,
+    ):
+        for block in copy:
+            copied.write(bytes(block).decode())
+    text = copied.getvalue()
+
+    def raw() -> None:
+        with connection.cursor() as cursor, cursor.copy(f"COPY {name} FROM STDIN") as copy:
+            copy.write(text)
+
+    table.line(f"import {len(prepared):,} rows (log_many)", undone(chunks), undone(raw), runs=max(2, min(3, runs)))
+    _ = fields, Decimal
