@@ -18,11 +18,26 @@ from activities.queries import TypeInfo, activity_for, type_catalog, visible_wit
 from activities.services.activities import delete_activity, log_activity, update_activity
 from crm import ids
 from crm.api import (
-    Body, between, custom_given, custom_json, flag, listed, listing, lookups, member_user, moment, name_of, numbers, renders,
-    shows, stamp, user_id_of, user_numbers,
+    Body,
+    between,
+    custom_given,
+    custom_json,
+    flag,
+    listed,
+    listing,
+    lookups,
+    member_user,
+    moment,
+    name_of,
+    numbers,
+    renders,
+    shows,
+    stamp,
+    user_id_of,
+    user_numbers,
 )  # fmt: skip
 from crm.customfields.catalog import Use, catalog
-from crm.errors import Conflict, InvalidInput, NotFound
+from crm.errors import InvalidInput, NotFound
 from crm.fieldkinds import InvalidValue, is_blank
 from crm.permissions import authorize, can_edit_type_activities, can_view_field, can_view_type
 from leads.api import lead_given
@@ -205,8 +220,7 @@ def _types_named(request: HttpRequest, words: Iterable[str]) -> list[TypeInfo]:
     return [
         row
         for row in type_catalog(request.organization).types
-        if row.public_id in wanted
-        or (custom if row.is_custom else BUILTINS[row.builtin].api_type in wanted)
+        if row.public_id in wanted or (custom if row.is_custom else BUILTINS[row.builtin].api_type in wanted)
     ]
 
 
@@ -268,7 +282,12 @@ class CustomActivityBody(Body):
     revision: int | None = None
 
 
-EXAMPLE = {"lead_id": "lead_p7H…", "custom_activity_type_id": "actitype_1h…", "custom.cf_iiD…": "Salesforce", "custom.cf_mqW…": 25}
+EXAMPLE = {
+    "lead_id": "lead_p7H…",
+    "custom_activity_type_id": "actitype_1h…",
+    "custom.cf_iiD…": "Salesforce",
+    "custom.cf_mqW…": 25,
+}
 
 
 @router.post("/activity/custom/", summary="Log a custom activity", openapi_extra=shows(CUSTOM, sends=EXAMPLE))
@@ -285,7 +304,9 @@ def create_custom(request: HttpRequest, body: CustomActivityBody) -> Any:
     authorize(can_edit_type_activities(request.actor, kind))
     if kind.archived:
         raise InvalidInput(
-            fields={"custom_activity_type_id": f"{kind.name} is archived. Existing activities stay; new ones cannot be logged."}
+            fields={
+                "custom_activity_type_id": f"{kind.name} is archived. Existing activities stay; new ones cannot be logged."
+            }
         )
     row = log_activity(
         request.actor, lead, kind, custom=_custom(request, kind, given), status=status,
@@ -319,7 +340,9 @@ def _status_given(given: Mapping[str, Any]) -> str | None:
     return status
 
 
-def _custom(request: HttpRequest, kind: TypeInfo, given: Mapping[str, Any], row: Activity | None = None) -> dict[str, Any]:
+def _custom(
+    request: HttpRequest, kind: TypeInfo, given: Mapping[str, Any], row: Activity | None = None
+) -> dict[str, Any]:
     """Return raw values by `cf_` id; a key that is no field of the type is named as it was sent."""
     uses = catalog(request.organization).uses(kind.fieldset_id)
     return custom_given(request, uses, given, row.values if row else None) or {}
@@ -357,7 +380,11 @@ def get_custom(request: HttpRequest, activity_id: str) -> Any:
     return activities_json(request, [_custom_for(request, activity_id)])[0]
 
 
-@router.put("/activity/custom/{activity_id}/", summary="Change, publish or take back a custom activity", openapi_extra=shows(CUSTOM, sends={"status": "published", "custom.cf_iiD…": None}))
+@router.put(
+    "/activity/custom/{activity_id}/",
+    summary="Change, publish or take back a custom activity",
+    openapi_extra=shows(CUSTOM, sends={"status": "published", "custom.cf_iiD…": None}),
+)
 def update_custom(request: HttpRequest, activity_id: str, body: CustomActivityBody) -> Any:
     """Only what is sent changes; `null` clears. The type and the lead never change."""
     return _update_custom(request, _custom_for(request, activity_id), body.given())
@@ -453,7 +480,11 @@ def _one(request: HttpRequest, kind: TypeInfo, activity_id: str) -> Activity:
 def _serve(slug: str) -> None:
     """Add the endpoints of one built-in kind; system entries can only be read."""
     declared = BUILTINS[slug]
-    path, name, example = f"/activity/{PATHS.get(slug, slug)}/", declared.name, {"id": "acti_…", "_type": declared.api_type}
+    path, name, example = (
+        f"/activity/{PATHS.get(slug, slug)}/",
+        declared.name,
+        {"id": "acti_…", "_type": declared.api_type},
+    )
     fields = {field.key: field.options[0] if field.options else f"({field.kind})" for field in declared.fields}
 
     @builtin_router.get(path, operation_id=f"list_{slug}", summary=f"List: {name}", openapi_extra=shows(
@@ -462,14 +493,24 @@ def _serve(slug: str) -> None:
         rows, order = _rows(request, [_kind(request, slug)])
         return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
 
-    @builtin_router.get(path + "{activity_id}/", operation_id=f"get_{slug}", summary=f"One: {name}", openapi_extra=shows({**example, **fields}))
+    @builtin_router.get(
+        path + "{activity_id}/",
+        operation_id=f"get_{slug}",
+        summary=f"One: {name}",
+        openapi_extra=shows({**example, **fields}),
+    )
     def get_kind(request: HttpRequest, activity_id: str) -> Any:
         return activities_json(request, [_one(request, _kind(request, slug), activity_id)])[0]
 
     if declared.system:
         return
 
-    @builtin_router.post(path, operation_id=f"create_{slug}", summary=f"Log: {name}", openapi_extra=shows({**example, **fields}, sends={"lead_id": "lead_…", **fields}))
+    @builtin_router.post(
+        path,
+        operation_id=f"create_{slug}",
+        summary=f"Log: {name}",
+        openapi_extra=shows({**example, **fields}, sends={"lead_id": "lead_…", **fields}),
+    )
     def create_kind(request: HttpRequest, body: ActivityBody) -> Any:
         given, kind = body.given(), _kind(request, slug)
         lead = lead_given(request, given.get("lead_id"))
@@ -481,7 +522,12 @@ def _serve(slug: str) -> None:
             )  # fmt: skip
         return activities_json(request, [row])[0]
 
-    @builtin_router.put(path + "{activity_id}/", operation_id=f"update_{slug}", summary=f"Change: {name}", openapi_extra=shows({**example, **fields}, sends=fields))
+    @builtin_router.put(
+        path + "{activity_id}/",
+        operation_id=f"update_{slug}",
+        summary=f"Change: {name}",
+        openapi_extra=shows({**example, **fields}, sends=fields),
+    )
     def update_kind(request: HttpRequest, activity_id: str, body: ActivityBody) -> Any:
         kind, given = _kind(request, slug), body.given()
         row = _one(request, kind, activity_id)
@@ -492,13 +538,15 @@ def _serve(slug: str) -> None:
                 Activity.Status.PUBLISHED if publishes else None,
             )  # fmt: skip
 
-    @builtin_router.delete(path + "{activity_id}/", operation_id=f"delete_{slug}", summary=f"Delete: {name}", openapi_extra=shows({}))
+    @builtin_router.delete(
+        path + "{activity_id}/", operation_id=f"delete_{slug}", summary=f"Delete: {name}", openapi_extra=shows({})
+    )
     def delete_kind(request: HttpRequest, activity_id: str) -> Any:
         delete_activity(request.actor, _one(request, _kind(request, slug), activity_id))
         return {}
 
 
-class _named_by_key:  # noqa: N801 (reads as a word)
+class _named_by_key:
     """Inside, errors of built-in fields are named by their API key (`note`) instead of `custom.cf_…`."""
 
     def __init__(self, request: HttpRequest, kind: TypeInfo) -> None:
@@ -512,7 +560,9 @@ class _named_by_key:  # noqa: N801 (reads as a word)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if isinstance(error, InvalidInput) and error.fields:
-            raise InvalidInput(fields={self.names.get(key, key): words for key, words in error.fields.items()}) from error
+            raise InvalidInput(
+                fields={self.names.get(key, key): words for key, words in error.fields.items()}
+            ) from error
 
 
 for _slug in BUILTINS:

@@ -11,7 +11,14 @@ from ninja import Router
 
 from activities.models import ActivityType
 from activities.queries import type_catalog
-from activities.services.types import archive_type, create_type, custom_type_for, delete_type, unarchive_type, update_type
+from activities.services.types import (
+    archive_type,
+    create_type,
+    custom_type_for,
+    delete_type,
+    unarchive_type,
+    update_type,
+)
 from crm.api import Body, created, listing, naive_stamp, no_content, shows, stamp, user_id_of
 from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.services import create_field, delete_field, field_for, reorder_fields, update_field
@@ -21,7 +28,13 @@ from crm.models import FieldSet, Role
 from crm.permissions import can_view_field, can_view_type
 
 router = Router(tags=["Activity types and fields"])
-TYPE = {"id": "actitype_1h…", "name": "Qualification Call", "is_archived": False, "api_create_only": False, "fields": []}
+TYPE = {
+    "id": "actitype_1h…",
+    "name": "Qualification Call",
+    "is_archived": False,
+    "api_create_only": False,
+    "fields": [],
+}
 FIELD = {"id": "cf_3W…", "name": "CRM", "type": "choices", "choices": ["HubSpot", "Salesforce"], "required": False}
 
 
@@ -114,7 +127,9 @@ def _in_their_words(**names: str) -> Iterator[None]:
     try:
         yield
     except InvalidInput as error:
-        raise InvalidInput(error.message, fields={names.get(key, key): words for key, words in error.fields.items()}) from None
+        raise InvalidInput(
+            error.message, fields={names.get(key, key): words for key, words in error.fields.items()}
+        ) from None
 
 
 _TYPE_NAMES = {"edit_roles": "editable_with_roles", "view_roles": "viewable_with_roles", "api_only": "api_create_only"}
@@ -152,16 +167,24 @@ def _type(request: HttpRequest, type_id: str) -> ActivityType:
     return row
 
 
-@router.get("/custom_activity/", summary="List activity types", openapi_extra=shows({"data": [TYPE], "has_more": False}))
+@router.get(
+    "/custom_activity/", summary="List activity types", openapi_extra=shows({"data": [TYPE], "has_more": False})
+)
 def list_types(request: HttpRequest) -> Any:
     """Archived ones too. Choices of fields are in `/custom_field/activity/`."""
     rows = [
-        row for row in ActivityType.objects.filter(builtin="").order_by("position", "pk") if can_view_type(request.actor, row)
+        row
+        for row in ActivityType.objects.filter(builtin="").order_by("position", "pk")
+        if can_view_type(request.actor, row)
     ]
     return listing(request, rows, lambda page: [type_json(request, row) for row in page], maximum=1000)
 
 
-@router.post("/custom_activity/", summary="Create an activity type", openapi_extra=shows(TYPE, status=201, sends={"name": "Qualification Call"}))
+@router.post(
+    "/custom_activity/",
+    summary="Create an activity type",
+    openapi_extra=shows(TYPE, status=201, sends={"name": "Qualification Call"}),
+)
 def create_custom_type(request: HttpRequest, body: TypeBody) -> Any:
     """Keys of a copied type that make no sense here (`id`, `fields`, dates) are ignored. Needs *manage customizations*."""
     given = body.given()
@@ -177,7 +200,11 @@ def get_type(request: HttpRequest, type_id: str) -> Any:
     return type_json(request, _type(request, type_id))
 
 
-@router.put("/custom_activity/{type_id}/", summary="Change, archive or reorder an activity type", openapi_extra=shows(TYPE, sends={"is_archived": True, "fields": [{"id": "cf_3W…"}]}))
+@router.put(
+    "/custom_activity/{type_id}/",
+    summary="Change, archive or reorder an activity type",
+    openapi_extra=shows(TYPE, sends={"is_archived": True, "fields": [{"id": "cf_3W…"}]}),
+)
 def update_custom_type(request: HttpRequest, type_id: str, body: TypeBody) -> Any:
     """`fields` puts them in this order; it never adds or removes one."""
     row, given = _type(request, type_id), body.given()
@@ -191,7 +218,11 @@ def update_custom_type(request: HttpRequest, type_id: str, body: TypeBody) -> An
     return get_type(request, type_id)
 
 
-@router.delete("/custom_activity/{type_id}/", summary="Delete an activity type with its activities", openapi_extra={"responses": {204: {"description": "Gone"}}})
+@router.delete(
+    "/custom_activity/{type_id}/",
+    summary="Delete an activity type with its activities",
+    openapi_extra={"responses": {204: {"description": "Gone"}}},
+)
 def delete_custom_type(request: HttpRequest, type_id: str) -> Any:
     delete_type(request.actor, _type(request, type_id), None)
     return no_content()
@@ -219,7 +250,11 @@ def _placed(request: HttpRequest, owner: str) -> list[tuple[Use, str | None]]:
     if owner in plain:
         found: list[tuple[Use, str | None]] = [(use, None) for use in plain[owner]]
     else:
-        types = [row for row in type_catalog(request.organization).types if row.is_custom and can_view_type(request.actor, row)]
+        types = [
+            row
+            for row in type_catalog(request.organization).types
+            if row.is_custom and can_view_type(request.actor, row)
+        ]
         found = [(use, row.public_id) for row in types for use in known.uses(row.fieldset_id)]
     return [(use, type_id) for use, type_id in found if can_view_field(request.actor, use)]
 
@@ -265,13 +300,26 @@ def _serve_fields(owner: str) -> None:
     sends = {"name": "CRM", "type": "choices", "choices": ["HubSpot", "Salesforce"]}
     sends |= {"custom_activity_type_id": "actitype_1h…"} if owner == "activity" else {}
 
-    @router.get(path, operation_id=f"list_{owner}_fields", summary=f"List fields: {owner}", openapi_extra=shows({"data": [FIELD], "has_more": False}))
+    @router.get(
+        path,
+        operation_id=f"list_{owner}_fields",
+        summary=f"List fields: {owner}",
+        openapi_extra=shows({"data": [FIELD], "has_more": False}),
+    )
     def list_fields(request: HttpRequest) -> Any:
         return listing(
-            request, _placed(request, owner), lambda page: [field_json(request, *placed) for placed in page], maximum=1000
+            request,
+            _placed(request, owner),
+            lambda page: [field_json(request, *placed) for placed in page],
+            maximum=1000,
         )
 
-    @router.post(path, operation_id=f"create_{owner}_field", summary=f"Add a field: {owner}", openapi_extra=shows(FIELD, sends=sends))
+    @router.post(
+        path,
+        operation_id=f"create_{owner}_field",
+        summary=f"Add a field: {owner}",
+        openapi_extra=shows(FIELD, sends=sends),
+    )
     def add_field(request: HttpRequest, body: FieldBody) -> Any:
         """Types: text, textarea, number, date, datetime, choices, user, contact, checkbox, url, email, phone, hidden."""
         given = body.given()
@@ -283,11 +331,21 @@ def _serve_fields(owner: str) -> None:
             field = create_field(request.actor, fieldset, kind=given["type"], **_definition(request, given))
         return field_json(request, *_find(request, owner, field.public_id))
 
-    @router.get(path + "{field_id}/", operation_id=f"get_{owner}_field", summary=f"One field: {owner}", openapi_extra=shows(FIELD))
+    @router.get(
+        path + "{field_id}/",
+        operation_id=f"get_{owner}_field",
+        summary=f"One field: {owner}",
+        openapi_extra=shows(FIELD),
+    )
     def get_field(request: HttpRequest, field_id: str) -> Any:
         return field_json(request, *_find(request, owner, field_id))
 
-    @router.put(path + "{field_id}/", operation_id=f"update_{owner}_field", summary=f"Change a field: {owner}", openapi_extra=shows(FIELD, sends={"choices": ["HubSpot", "Pipedrive"]}))
+    @router.put(
+        path + "{field_id}/",
+        operation_id=f"update_{owner}_field",
+        summary=f"Change a field: {owner}",
+        openapi_extra=shows(FIELD, sends={"choices": ["HubSpot", "Pipedrive"]}),
+    )
     def change_field(request: HttpRequest, field_id: str, body: FieldBody) -> Any:
         """The type of a field and the activity type it belongs to are fixed. Choices left out are removed; old values keep them."""
         use, type_id = _find(request, owner, field_id)
@@ -303,7 +361,12 @@ def _serve_fields(owner: str) -> None:
             )  # fmt: skip
         return field_json(request, *_find(request, owner, field_id))
 
-    @router.delete(path + "{field_id}/", operation_id=f"delete_{owner}_field", summary=f"Delete a field and its values: {owner}", openapi_extra=shows({}))
+    @router.delete(
+        path + "{field_id}/",
+        operation_id=f"delete_{owner}_field",
+        summary=f"Delete a field and its values: {owner}",
+        openapi_extra=shows({}),
+    )
     def remove_field(request: HttpRequest, field_id: str) -> Any:
         use, _ = _find(request, owner, field_id)
         delete_field(request.actor, FieldSet.objects.get(pk=use.fieldset_id), field_for(request.actor, field_id), None)

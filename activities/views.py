@@ -27,7 +27,7 @@ from crm.customfields.catalog import catalog
 from crm.customfields.forms import ValueForm, raw_input, value_form
 from crm.customfields.lookups import Lookups
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound, PlanLimitReached
-from crm.htmx import redirect_to, render_page, toast
+from crm.htmx import redirect_to, render_page, toast, trigger
 from crm.models import Event, ValueRef
 from crm.permissions import authorize, can_edit_activity, can_log
 from leads.models import Contact, Lead
@@ -211,7 +211,6 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
         return redirect(f"{page}#{logged.public_id}")
     card = queries.cards_of(actor, [logged])[0]
     response = render(request, "activities/_published.html", {"card": card, "lead": lead})
-    response["HX-Trigger"] = '{"activity-published": {"id": "%s"}}' % logged.public_id  # noqa: UP031
     return toast(response, f"{kind.name} published.")
 
 
@@ -315,7 +314,7 @@ def pin(request: HttpRequest, activity_id: str) -> HttpResponse:
     activity = queries.activity_for(request.actor, activity_id)
     pinned = logging.set_pinned(request.actor, activity, activity.pinned_at is None)
     if request.htmx:
-        response = HttpResponse(status=204, headers={"HX-Trigger": "timeline-changed"})
+        response = trigger(HttpResponse(status=204), "timeline-changed")
         return toast(response, "Pinned to the top." if pinned.pinned_at else "No longer pinned.")
     return redirect("activities:permalink", slug=request.organization.slug, activity_id=activity_id)
 
@@ -348,7 +347,7 @@ def restore(request: HttpRequest, activity_id: str) -> HttpResponse:
         raise NotFound("There is nothing to bring back.")
     logging.restore_activity(request.actor, found)
     if request.htmx:
-        return toast(HttpResponse(status=204, headers={"HX-Trigger": "timeline-changed"}), "It is back.")
+        return toast(trigger(HttpResponse(status=204), "timeline-changed"), "It is back.")
     return redirect("activities:permalink", slug=request.organization.slug, activity_id=activity_id)
 
 

@@ -108,7 +108,9 @@ def groups(api: NinjaAPI) -> tuple[Group, ...]:
         for method, operation in methods.items():
             tag = (operation.get("tags") or ["Other"])[0]
             found.setdefault(tag, []).append(_endpoint(path, method, operation))
-    return tuple(Group(name, name.lower().replace(" ", "-").replace(",", ""), tuple(rows)) for name, rows in found.items())
+    return tuple(
+        Group(name, name.lower().replace(" ", "-").replace(",", ""), tuple(rows)) for name, rows in found.items()
+    )
 
 
 def _endpoint(path: str, method: str, operation: dict[str, Any]) -> Endpoint:

@@ -58,9 +58,7 @@ def organization_json(request: HttpRequest) -> dict[str, Any]:
     organization = request.organization
     members = members_of(organization, former=True)
     nested = "memberships__user" in request.GET.get("_expand", "")
-    shown = {
-        row.pk: membership_json(row) | ({"user": user_json(row.user)} if nested else {}) for row in members
-    }
+    shown = {row.pk: membership_json(row) | ({"user": user_json(row.user)} if nested else {}) for row in members}
     answer: dict[str, Any] = {
         "id": organization.public_id,
         "name": organization.name,
@@ -122,7 +120,9 @@ def key_json(key: ApiKey) -> dict[str, Any]:
 
 
 # --- me and users -----------------------------------------------------------------------------------------------------
-@router.get("/me/", summary="Who am I?", openapi_extra=shows({**USER, "organizations": [{"id": "orga_…", "name": "Acme"}]}))
+@router.get(
+    "/me/", summary="Who am I?", openapi_extra=shows({**USER, "organizations": [{"id": "orga_…", "name": "Acme"}]})
+)
 def me(request: HttpRequest) -> Any:
     """The user the key belongs to, with the organization and the role."""
     return {
@@ -142,7 +142,10 @@ def list_users(request: HttpRequest) -> Any:
         users.sort(key=lambda user: [getattr(user, name).casefold() for name in order])
     organization = request.organization.public_id
     return listing(
-        request, users, lambda rows: [user_json(user) | {"organizations": [organization]} for user in rows], maximum=1000
+        request,
+        users,
+        lambda rows: [user_json(user) | {"organizations": [organization]} for user in rows],
+        maximum=1000,
     )
 
 
@@ -184,7 +187,11 @@ class MembershipBody(Body):
     role_id: str | None = None
 
 
-@router.post("/membership/", summary="Add a member", openapi_extra=shows({"id": "memb_…"}, sends={"email": "bo@example.com", "role_id": "user"}))
+@router.post(
+    "/membership/",
+    summary="Add a member",
+    openapi_extra=shows({"id": "memb_…"}, sends={"email": "bo@example.com", "role_id": "user"}),
+)
 def create_membership(request: HttpRequest, body: MembershipBody) -> Any:
     if not body.email:
         raise InvalidInput(fields={"email": "This field is required."})
@@ -194,14 +201,18 @@ def create_membership(request: HttpRequest, body: MembershipBody) -> Any:
 @router.put("/membership/{membership_id}/", summary="Change a member's role")
 def update_membership(request: HttpRequest, membership_id: str, body: MembershipBody) -> Any:
     if body.role_id:
-        change_member_role(request.actor, member_for(request.actor, membership_id), role_for(request.actor, body.role_id))
+        change_member_role(
+            request.actor, member_for(request.actor, membership_id), role_for(request.actor, body.role_id)
+        )
     return membership_json(member_for(request.actor, membership_id))
 
 
 # --- groups and keys --------------------------------------------------------------------------------------------------
 @router.get("/group/", summary="List groups (teams)")
 def list_groups(request: HttpRequest) -> Any:
-    return listing(request, Team.objects.order_by("pk"), lambda rows: [team_json(row, "") for row in rows], maximum=1000)
+    return listing(
+        request, Team.objects.order_by("pk"), lambda rows: [team_json(row, "") for row in rows], maximum=1000
+    )
 
 
 @router.get("/group/{group_id}/", summary="One group")

@@ -243,7 +243,7 @@ class Number(FieldKind):
             hint = "Use a point for decimals." if re.fullmatch(r"[+-]?[\d.]*,\d+", text) else "Write it as 1234.5."
             raise InvalidValue(f"{name} must be a number; {quoted(text)} is not one. {hint}")
         number = Decimal(text)
-        whole, _, fraction = plain(abs(number)).partition(".")
+        whole, _, fraction = plain(number.copy_abs()).partition(".")
         if len(whole) > 18 or len(fraction) > 10:
             raise InvalidValue(f"{name} can hold 18 digits before and 10 after the decimal point.")
         return number

@@ -24,8 +24,13 @@ def render_page(
 def toast(response: HttpResponse, text: str, level: str = "success", *, undo_url: str | None = None) -> HttpResponse:
     """Make htmx show a toast after the swap. `level`: success, info, warning, danger."""
     payload = {"text": text, "level": level, **({"undo_url": undo_url, "undo_label": "Undo"} if undo_url else {})}
-    triggers = json.loads(response.headers.get("HX-Trigger", "{}"))
-    response["HX-Trigger"] = json.dumps({**triggers, "toast": payload})
+    return trigger(response, "toast", payload)
+
+
+def trigger(response: HttpResponse, event: str, payload: Any = None) -> HttpResponse:
+    """Make htmx fire an event on the page after the swap, beside those already asked for."""
+    events = json.loads(response.headers.get("HX-Trigger", "{}"))
+    response["HX-Trigger"] = json.dumps({**events, event: payload})
     return response
 
 

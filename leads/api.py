@@ -6,14 +6,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.http import HttpRequest
 from ninja import Router
 
 from crm import ids
 from crm.api import (
-    Body, between, custom_given, custom_json, day, empty_list, flag, listed, listing, member_user, moment, name_of, numbers,
-    pick, renderer_of, renders, shows, stamp, user_id_of, user_numbers,
+    Body,
+    between,
+    custom_given,
+    custom_json,
+    day,
+    empty_list,
+    flag,
+    listed,
+    listing,
+    member_user,
+    moment,
+    name_of,
+    numbers,
+    pick,
+    renderer_of,
+    renders,
+    shows,
+    stamp,
+    user_id_of,
+    user_numbers,
 )  # fmt: skip
 from crm.api_people import organization_parts
 from crm.customfields.catalog import catalog
@@ -23,14 +40,27 @@ from leads import services
 from leads.legacy import read_legacy
 from leads.models import Contact, Lead, LeadStatus, SmartView, Task
 from leads.queries import (
-    contact_for, lead_for, smart_view_for, smart_views_for, status_for, statuses, task_for, visible_contacts, visible_leads,
+    contact_for,
+    lead_for,
+    smart_view_for,
+    smart_views_for,
+    status_for,
+    statuses,
+    task_for,
+    visible_contacts,
+    visible_leads,
 )  # fmt: skip
 from leads.search.run import parse, run
 
 router = Router(tags=["Leads"])
 MAX_SEARCH, MAX_WALK = 200, 10_000
 LEAD = {"id": "lead_9f…", "display_name": "Bluth Company", "status_label": "Potential", "custom.cf_3W…": "Software"}
-CONTACT = {"id": "cont_7d…", "lead_id": "lead_9f…", "name": "Gob", "emails": [{"type": "office", "email": "gob@bluth.example"}]}
+CONTACT = {
+    "id": "cont_7d…",
+    "lead_id": "lead_9f…",
+    "name": "Gob",
+    "emails": [{"type": "office", "email": "gob@bluth.example"}],
+}
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------
@@ -159,9 +189,7 @@ def view_json(request: HttpRequest, view: SmartView) -> dict[str, Any]:
     }
 
 
-organization_parts.append(
-    lambda request: {"lead_statuses": [status_json(request, row) for row in _statuses(request)]}
-)
+organization_parts.append(lambda request: {"lead_statuses": [status_json(request, row) for row in _statuses(request)]})
 
 
 @renders("lead")
@@ -211,7 +239,9 @@ def list_leads(request: HttpRequest) -> Any:
 
         from leads.search.run import id_subquery
 
-        sql, params = id_subquery(request.actor, parse(smart_view_for(request.actor, view_id).query, request.actor), "lead")
+        sql, params = id_subquery(
+            request.actor, parse(smart_view_for(request.actor, view_id).query, request.actor), "lead"
+        )
         rows = rows.filter(pk__in=RawSQL(sql, params))
     return listing(
         request, rows.order_by(*order), lambda page: leads_json(request, page), maximum=200, max_skip=35_000, total=True
@@ -245,7 +275,11 @@ def get_lead(request: HttpRequest, lead_id: str) -> Any:
     return leads_json(request, [lead_for(request.actor, lead_id)])[0]
 
 
-@router.put("/lead/{lead_id}/", summary="Change a lead", openapi_extra=shows(LEAD, sends={"status": "Customer", "custom.cf_3W….add": ["B2B"]}))
+@router.put(
+    "/lead/{lead_id}/",
+    summary="Change a lead",
+    openapi_extra=shows(LEAD, sends={"status": "Customer", "custom.cf_3W….add": ["B2B"]}),
+)
 def update_lead(request: HttpRequest, lead_id: str, body: LeadBody) -> Any:
     """Only what is sent changes. `null` clears; `custom.<id>.add` and `.remove` change lists."""
     lead, given = lead_for(request.actor, lead_id), body.given()
@@ -273,7 +307,11 @@ def _contact_given(request: HttpRequest, given: Mapping[str, Any], current: Cont
     return found | ({"custom": custom} if custom is not None else {})
 
 
-@router.get("/contact/", summary="List contacts", openapi_extra=shows({"data": [CONTACT], "has_more": False}, query={"lead_id": "of this lead"}))
+@router.get(
+    "/contact/",
+    summary="List contacts",
+    openapi_extra=shows({"data": [CONTACT], "has_more": False}, query={"lead_id": "of this lead"}),
+)
 def list_contacts(request: HttpRequest) -> Any:
     rows = visible_contacts(request.actor).order_by("-date_created", "-pk")
     if (leads := listed(request, "lead_id")) is not None:
@@ -281,7 +319,9 @@ def list_contacts(request: HttpRequest) -> Any:
     return listing(request, rows, lambda page: [contact_json(request, row) for row in page])
 
 
-@router.post("/contact/", summary="Create a contact", openapi_extra=shows(CONTACT, sends={"lead_id": "lead_9f…", "name": "Gob"}))
+@router.post(
+    "/contact/", summary="Create a contact", openapi_extra=shows(CONTACT, sends={"lead_id": "lead_9f…", "name": "Gob"})
+)
 def create_contact(request: HttpRequest, body: ContactBody) -> Any:
     """Without `lead_id` a new lead is made, named after the contact."""
     given = body.given()
@@ -328,12 +368,20 @@ class StatusBody(Body):
     color: str | None = None
 
 
-@router.get("/status/lead/", summary="List lead statuses", openapi_extra=shows({"data": [{"id": "stat_…", "label": "Potential"}], "has_more": False}))
+@router.get(
+    "/status/lead/",
+    summary="List lead statuses",
+    openapi_extra=shows({"data": [{"id": "stat_…", "label": "Potential"}], "has_more": False}),
+)
 def list_statuses(request: HttpRequest) -> Any:
     return listing(request, _statuses(request), lambda rows: [status_json(request, row) for row in rows])
 
 
-@router.post("/status/lead/", summary="Add a lead status", openapi_extra=shows({"id": "stat_…", "label": "Paused"}, sends={"label": "Paused"}))
+@router.post(
+    "/status/lead/",
+    summary="Add a lead status",
+    openapi_extra=shows({"id": "stat_…", "label": "Paused"}, sends={"label": "Paused"}),
+)
 def create_status(request: HttpRequest, body: StatusBody) -> Any:
     return status_json(request, services.create_status(request.actor, body.label or "", body.color or ""))
 
@@ -382,11 +430,21 @@ def list_tasks(request: HttpRequest) -> Any:
         rows = rows.filter(done_at__isnull=not done)
     rows = between(request, rows, "date_created", "date_updated")
     order = {"date": "due_date", "-date": "-due_date"}.get(request.GET.get("_order_by", ""), "")
-    order = order or (name if (name := request.GET.get("_order_by", "")).lstrip("-") in ("date_created", "date_updated") else "-date_created")
-    return listing(request, rows.order_by(order, "-pk"), lambda page: [task_json(request, row) for row in page], maximum=1000)
+    order = order or (
+        name
+        if (name := request.GET.get("_order_by", "")).lstrip("-") in ("date_created", "date_updated")
+        else "-date_created"
+    )
+    return listing(
+        request, rows.order_by(order, "-pk"), lambda page: [task_json(request, row) for row in page], maximum=1000
+    )
 
 
-@router.post("/task/", summary="Add a task", openapi_extra=shows({"id": "task_…"}, sends={"lead_id": "lead_9f…", "text": "Call back", "date": "2026-12-01"}))
+@router.post(
+    "/task/",
+    summary="Add a task",
+    openapi_extra=shows({"id": "task_…"}, sends={"lead_id": "lead_9f…", "text": "Call back", "date": "2026-12-01"}),
+)
 def create_task(request: HttpRequest, body: TaskBody) -> Any:
     lead, given = lead_given(request, body.lead_id), body.given()
     task = services.create_task(
@@ -403,7 +461,11 @@ def get_task(request: HttpRequest, task_id: str) -> Any:
     return task_json(request, task_for(request.actor, task_id))
 
 
-@router.put("/task/{task_id}/", summary="Change or complete a task", openapi_extra=shows({"id": "task_…"}, sends={"is_complete": True}))
+@router.put(
+    "/task/{task_id}/",
+    summary="Change or complete a task",
+    openapi_extra=shows({"id": "task_…"}, sends={"is_complete": True}),
+)
 def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
     task, given, changes = task_for(request.actor, task_id), body.given(), {}
     if "text" in given:
@@ -453,7 +515,9 @@ def list_views(request: HttpRequest) -> Any:
 def create_view(request: HttpRequest, body: ViewBody) -> Any:
     tree = (body.s_query or {}).get("query")
     if body.type not in SmartView.Lists.values:
-        raise InvalidInput(fields={"type": f"“{body.type}” cannot be saved. Use one of: {', '.join(SmartView.Lists.values)}."})
+        raise InvalidInput(
+            fields={"type": f"“{body.type}” cannot be saved. Use one of: {', '.join(SmartView.Lists.values)}."}
+        )
     if tree is None:
         raise InvalidInput(fields={"s_query": "This field is required: {“query”: {…}} as in /data/search/."})
     parse(tree, request.actor)
@@ -510,7 +574,9 @@ def search(request: HttpRequest, body: SearchBody) -> Any:
         left = min(left, max(body.results_limit, 0) - seen)
     size = max(0, min(limit, left))
     counting = "exact" if body.include_counts else "no"
-    found = run(request.actor, query, sort=body.sort or "", limit=max(size, 1), cursor=inner, count=counting, tz=request.zone)
+    found = run(
+        request.actor, query, sort=body.sort or "", limit=max(size, 1), cursor=inner, count=counting, tz=request.zone
+    )
     pks = list(found.ids[:size])
     done = seen + len(pks)
     more = found.next_cursor and size and done < MAX_WALK and (body.results_limit is None or done < body.results_limit)
@@ -546,13 +612,15 @@ def _search_cursor(cursor: str | None) -> tuple[int, str]:
     return int(seen), inner
 
 
-def _rows(
-    request: HttpRequest, object_type: str, prefix: str, pks: Iterable[int], fields: Any
-) -> list[dict[str, Any]]:
+def _rows(request: HttpRequest, object_type: str, prefix: str, pks: Iterable[int], fields: Any) -> list[dict[str, Any]]:
     pks = list(pks)
     wanted = None
     if isinstance(fields, Mapping):
-        wanted = fields.get(object_type) or fields.get(object_type.partition(".")[2]) or fields.get(object_type.partition(".")[0])
+        wanted = (
+            fields.get(object_type)
+            or fields.get(object_type.partition(".")[2])
+            or fields.get(object_type.partition(".")[0])
+        )
     whole: dict[int, dict[str, Any]] = {}
     if wanted and (render := renderer_of(object_type)):
         whole = render(request, pks)

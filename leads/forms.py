@@ -99,7 +99,7 @@ class ContactForm(forms.Form):
 
 
 class TaskForm(forms.Form):
-    text = forms.CharField(label="Task", max_length=1000)
+    text = forms.CharField(label="Task", max_length=1000, widget=forms.TextInput(attrs={"placeholder": "New task"}))
     due_date = forms.DateField(label="Due", required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
 

@@ -59,7 +59,9 @@ def _condition(key: str, op: str, value: str, zone: Any) -> Q:
     if reader is None or op not in (":", "="):
         known = ", ".join([*_READERS, "date_updated", "date_created", "sort"])
         raise InvalidInput(
-            fields={"query": f"“{key}{op}” is not understood. Use one of: {known}; or POST /data/search/ for everything else."}
+            fields={
+                "query": f"“{key}{op}” is not understood. Use one of: {known}; or POST /data/search/ for everything else."
+            }
         )
     return reader(value)
 

@@ -154,7 +154,7 @@ SAMPLES: dict[str, Sample] = {
     ),
     "user": Sample(
         good=(
-            Good("{user}", "{user}", "UMA@ours.example", USER, "{user}", "user@ours.example", "Uma User"),
+            Good("{user}", "{user}", "USER@ours.example", USER, "{user}", "user@ours.example", "Uma User"),
             Good("{user}", "Uma User", "uma user", USER, "{user}", "user@ours.example", "Uma User"),
         ),
         bad=(

@@ -348,6 +348,11 @@ def log_many(actor: Membership, prepared: Sequence[Prepared]) -> list[Activity]:
                     after=activity_state(activity), meta=row.meta,
                 )
                 for row, activity in zip(prepared, activities, strict=True)
+            ]
+            + [
+                events.EventRow("published", event_type(row.kind), activity.pk, row.lead_id)
+                for row, activity in zip(prepared, activities, strict=True)
+                if row.status == PUBLISHED and row.kind.is_custom
             ],
         )  # fmt: skip
     return activities

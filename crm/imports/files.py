@@ -173,12 +173,12 @@ class Row:
 
 
 def _headers(cells: list[str], notes: list[str]) -> list[str]:
+    while cells and not cells[-1].strip():
+        cells.pop()
     if len(cells) > MAX_COLUMNS:
         raise BadFile(
             f"The file has {len(cells):,} columns; at most {MAX_COLUMNS} fit. Remove the ones you do not need."
         )
-    while cells and not cells[-1].strip():
-        cells.pop()
     if not cells:
         raise BadFile("The header line is empty. The first line must name the columns.")
     headers: list[str] = []

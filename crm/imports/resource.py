@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from import_export import resources
+from import_export.instance_loaders import ModelInstanceLoader
 from import_export.results import RowResult
 
 from crm.errors import InvalidInput
@@ -66,6 +67,9 @@ class SettledResource(resources.Resource):
 
     `import_data(dataset)` reports each row as import-export expects; import runs call `settle` with a chunk of rows.
     """
+
+    class Meta:
+        instance_loader_class = ModelInstanceLoader
 
     columns: tuple[str, ...] = ()
     aliases: Mapping[str, str] = {}

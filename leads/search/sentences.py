@@ -58,7 +58,7 @@ def sentence(query: Query) -> str:
     if types:
         start = types[0][0].upper() + types[0][1:]
         own = [node for node in own if not _is_type(node)]
-    parts = [phrase for phrase in (_related(node) for node in others)]
+    parts = [_related(node) for node in others]
     if own:
         parts.insert(0, "where " + _joined([clause(node) for node in own], "and"))
     return f"{start} {_joined(parts, 'and')}".strip()

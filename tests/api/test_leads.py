@@ -7,14 +7,21 @@ from tests.factories import World
 
 
 def test_a_lead_with_everything(api: Api) -> None:
-    field = api.post("custom_field/lead/", {"name": "Industry", "type": "choices", "choices": ["Software", "Retail"], "accepts_multiple_values": True})
+    field = api.post(
+        "custom_field/lead/",
+        {"name": "Industry", "type": "choices", "choices": ["Software", "Retail"], "accepts_multiple_values": True},
+    )
     key = f"custom.{field['id']}"
     lead = api.post("lead/", {
         "name": "Wayne", "status": "Potential", "url": "wayne.example", "custom.Industry": ["Software"], "unknown": 1,
         "addresses": [{"city": "Gotham", "country": "US"}],
         "contacts": [{"name": "Bruce", "emails": [{"email": "Bruce@Wayne.example", "type": "office"}], "phones": [{"phone": "+1 202 555 0143"}]}],
     })  # fmt: skip
-    assert (lead["display_name"], lead["status_label"], lead["custom"]) == ("Wayne", "Potential", {"Industry": ["Software"]})
+    assert (lead["display_name"], lead["status_label"], lead["custom"]) == (
+        "Wayne",
+        "Potential",
+        {"Industry": ["Software"]},
+    )
     assert lead[key] == ["Software"] and len(lead["contacts"]) == len(lead["contact_ids"]) == 1
     changed = api.put(f"lead/{lead['id']}/", {f"{key}.add": ["Retail"], "description": "Rich"})
     assert changed[key] == ["Software", "Retail"] and changed["name"] == "Wayne" and changed["description"] == "Rich"
@@ -59,7 +66,9 @@ def test_the_text_queries_of_old_clients(api: Api) -> None:
 
 def test_contacts(api: Api, world: World) -> None:
     lead = world.ours.leads[0].public_id
-    made = api.post("contact/", {"lead_id": lead, "name": "Pepper", "emails": [{"email": "p@acme.example", "type": "office"}]})
+    made = api.post(
+        "contact/", {"lead_id": lead, "name": "Pepper", "emails": [{"email": "p@acme.example", "type": "office"}]}
+    )
     assert made["lead_id"] == lead and made["emails"][0]["is_unsubscribed"] is False
     assert api.put(f"contact/{made['id']}/", {"title": "CEO"})["title"] == "CEO"
     assert len(api.get(f"contact/?lead_id={lead}")["data"]) == 2
@@ -72,7 +81,11 @@ def test_contacts(api: Api, world: World) -> None:
 def test_tasks(api: Api, world: World) -> None:
     lead = world.ours.leads[0].public_id
     task = api.post("task/", {"lead_id": lead, "text": "Call", "date": "2026-12-01"})
-    assert (task["date"], task["is_complete"], task["assigned_to"]) == ("2026-12-01", False, world.ours.admin.user.public_id)
+    assert (task["date"], task["is_complete"], task["assigned_to"]) == (
+        "2026-12-01",
+        False,
+        world.ours.admin.user.public_id,
+    )
     assert api.put(f"task/{task['id']}/", {"is_complete": True})["is_complete"] is True
     assert api.get("task/?is_complete=False")["data"] == []
     api.put(f"task/{task['id']}/", {"text": ""}, status=400)
@@ -103,7 +116,13 @@ def test_me_and_people(api: Api, world: World) -> None:
 
 def tree(world: World, *conditions: dict) -> dict:
     kind = {"type": "regular_field", "object_type": "activity.custom_activity", "field_name": "custom_activity_type_id"}
-    inner = [{"type": "field_condition", "field": kind, "condition": {"type": "term", "values": [world.ours.type_row.public_id]}}]
+    inner = [
+        {
+            "type": "field_condition",
+            "field": kind,
+            "condition": {"type": "term", "values": [world.ours.type_row.public_id]},
+        }
+    ]
     related = {
         "type": "has_related", "this_object_type": "lead", "related_object_type": "activity.custom_activity",
         "related_query": {"type": "and", "queries": [*inner, *conditions]},

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import statistics
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.core.management import call_command
@@ -17,7 +17,8 @@ from django.utils import timezone
 from activities.queries import TypeInfo, timeline
 from activities.services.activities import Prepared, log_activity, log_many
 from crm import events
-from crm.customfields.catalog import Field
+from crm.customfields.catalog import Field, catalog
+from crm.customfields.lookups import Lookups
 from crm.tenancy import scope
 from leads.models import Lead
 from leads.search.language import parse
@@ -204,10 +205,11 @@ def _searches(bench: Bench, table: Table) -> None:
                         bound,
                     )
         if text:
-            word = fetch(
-                f"SELECT split_part(f{text.id}, ' ', 1) FROM {native(kind)} WHERE f{text.id} IS NOT NULL LIMIT 1"
+            words = fetch(
+                f"SELECT w, COUNT(*) FROM (SELECT f{text.id} AS t FROM {native(kind)} WHERE f{text.id} IS NOT NULL LIMIT 50000) s, "
+                "regexp_split_to_table(t, '\\W+') w WHERE length(w) > 3 GROUP BY w ORDER BY 2, 1"
             )
-            for wanted in dict.fromkeys([*(row[0] for row in word), "zebra"]):
+            for wanted in dict.fromkeys([words[0][0], words[-1][0]]):
                 tree = related(kind, condition(text, {"type": "text", "value": wanted, "mode": "full_words"}))
                 both(
                     f"text contains “{wanted[:12]}”, {label}", kind, tree, f"f{text.id} ~ %s", rf"(^|\W){wanted}(\W|$)"
@@ -250,8 +252,7 @@ def _reads(bench: Bench, table: Table) -> None:
     today = timezone.now().astimezone(actor.zone).date()
     for days in (90, 365):
         filters = Filters(Period(today - timedelta(days=days - 1), today, actor.zone))
-        start, end = filters.period.moments
-        both = (filters.period.previous.moments[0], end)
+        both = (filters.period.previous.moments[0], filters.period.moments[1])
         table.line(
             f"Overview tile, {days} days and the {days} before",
             lambda filters=filters: series(actor, metric, filters),
@@ -264,19 +265,13 @@ def _reads(bench: Bench, table: Table) -> None:
 
 def _writes(bench: Bench, table: Table, runs: int) -> None:
     actor, kind = bench.actor, bench.types[0]
-    fields = {field.id: field for field in bench.fields(kind).values()}
     sample = fetch(
         "SELECT lead_id, values FROM activities_activity WHERE type_id = %s AND status = 'published' LIMIT 1",
         (kind.id,),
     )[0]
-    import json
-
     stored = sample[1] if isinstance(sample[1], dict) else json.loads(sample[1])
     lead = Lead.objects.get(pk=sample[0])
     custom = {}
-    from crm.customfields.catalog import catalog
-    from crm.customfields.lookups import Lookups
-
     known, lookups = catalog(actor.organization), Lookups(actor.organization)
     for key, value in stored.items():
         field = known.fields[int(key)]
@@ -323,4 +318,3 @@ def _writes(bench: Bench, table: Table, runs: int) -> None:
             copy.write(text)
 
     table.line(f"import {len(prepared):,} rows (log_many)", undone(chunks), undone(raw), runs=max(2, min(3, runs)))
-    _ = fields, Decimal

@@ -29,6 +29,12 @@ TRIGRAMS = {
     "bench_lead_search_trgm": "leads_lead USING gin (search_text gin_trgm_ops)",
 }
 TYPE_OF_STORAGE = {"text": "text", "number": "numeric", "moment": "timestamptz", "ref": "bigint"}
+READ_OF_STORAGE = {
+    "text": "lower({0})",
+    "number": "({0})::numeric",
+    "moment": "({0})::timestamptz",
+    "ref": "CASE {0} WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE ({0})::bigint END",
+}
 
 
 @dataclass
@@ -127,8 +133,7 @@ def _native(bench: Bench) -> None:
                 indexes.append(f"CREATE INDEX ON {table} USING gin ({name})")
             else:
                 columns.append(f"{name} {sql_type}")
-                reads.append("(values->>'%d')%s" % (field.id, "" if sql_type == "text" else f"::{sql_type}") if sql_type != "text"
-                             else f"lower(values->>'{field.id}')")  # fmt: skip
+                reads.append(READ_OF_STORAGE[field.kind.storage].format(f"values->>'{field.id}'"))
                 indexes.append(f"CREATE INDEX ON {table} USING gin ({name} gin_trgm_ops)" if sql_type == "text"
                                else f"CREATE INDEX ON {table} ({name}, lead_id)")  # fmt: skip
         own = "id bigint PRIMARY KEY, lead_id bigint, created_by_id bigint, date_created timestamptz, activity_at timestamptz"
