@@ -1,10 +1,8 @@
-"""REST doors to activities: custom ones, built-in kinds, and the list of all."""
+"""REST doors to activities of every kind, and to custom ones."""
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from ninja import Router
 
+from activities.api_objects import activities_json
 from activities.builtin import BUILTINS
 from activities.models import Activity
 from activities.queries import TypeInfo, activity_for, type_catalog, visible_with_drafts
@@ -21,155 +20,28 @@ from crm.api import (
     Body,
     between,
     custom_given,
-    custom_json,
     flag,
     listed,
     listing,
-    lookups,
     member_user,
     moment,
-    name_of,
     numbers,
-    renders,
     shows,
-    stamp,
-    user_id_of,
     user_numbers,
 )  # fmt: skip
-from crm.customfields.catalog import Use, catalog
+from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
-from crm.fieldkinds import InvalidValue, is_blank
-from crm.permissions import authorize, can_edit_type_activities, can_view_field, can_view_type
+from crm.permissions import authorize, can_edit_type_activities, can_view_type
 from leads.api import lead_given
 from leads.models import Contact, Lead
 from leads.search.cursors import decode_cursor, encode_cursor
 
 router = Router(tags=["Custom activities"])
-builtin_router = Router(tags=["Notes, calls, emails, SMS, meetings"])
 CUSTOM = {
     "id": "acti_S8F…", "_type": "CustomActivity", "custom_activity_type_id": "actitype_1h…", "status": "published",
     "lead_id": "lead_p7H…", "user_id": "user_SOw…", "date_created": "2026-03-15T20:58:02.118000+00:00",
     "activity_at": "2026-03-15T20:58:02.118000+00:00", "pinned": False, "custom.cf_iiD…": "Salesforce",
 }  # fmt: skip
-
-
-# --- objects ----------------------------------------------------------------------------------------------------------
-def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict[str, Any]]:
-    """Return activities of any type; members are loaded once for all of them."""
-    types = type_catalog(request.organization)
-    return [_activity_json(request, row, types.get(row.type_id)) for row in rows]
-
-
-def _activity_json(request: HttpRequest, row: Activity, kind: TypeInfo) -> dict[str, Any]:
-    uses = catalog(request.organization).uses(kind.fieldset_id)
-    values = row.values if row.draft_data is None else _with_typed(request, uses, row)
-    common = {
-        "id": row.public_id,
-        "_type": "CustomActivity" if kind.is_custom else BUILTINS[kind.builtin].api_type,
-        "lead_id": ids.encode("lead", row.lead_id),
-        "contact_id": ids.encode("cont", row.contact_id) if row.contact_id else None,
-        "user_id": user_id_of(row.user_id),
-        "user_name": name_of(request, row.user_id),
-        "users": [],
-        "organization_id": request.organization.public_id,
-        "created_by": user_id_of(row.created_by_id),
-        "created_by_name": name_of(request, row.created_by_id),
-        "updated_by": user_id_of(row.updated_by_id),
-        "updated_by_name": name_of(request, row.updated_by_id),
-        "date_created": stamp(row.date_created),
-        "date_updated": stamp(row.date_updated),
-        "activity_at": stamp(row.activity_at),
-        "pinned": row.pinned_at is not None,
-        "pinned_at": stamp(row.pinned_at),
-        "external_id": row.external_id,
-    }
-    if not kind.is_custom:
-        return common | _builtin_json(request, kind, uses, row, values)
-    return {
-        **common,
-        "custom_activity_type_id": kind.public_id,
-        "status": str(row.status),
-        "published_at": stamp(row.published_at),
-        "last_published_at": stamp(row.published_at),
-        **custom_json(request, uses, values),
-    }
-
-
-def _with_typed(request: HttpRequest, uses: Iterable[Use], row: Activity) -> dict[str, Any]:
-    """Return a draft's values with the part of what was typed in the page that is valid."""
-    found = dict(row.values)
-    at = lookups(request).at(row.lead_id)
-    for use in uses:
-        raw = row.draft_data.get(use.field.public_id)
-        if is_blank(raw):
-            continue
-        try:
-            found[str(use.field.id)] = use.field.kind.clean(raw, use.field, at, request.actor.zone)
-        except InvalidValue:
-            continue
-    return found
-
-
-def _builtin_json(
-    request: HttpRequest, kind: TypeInfo, uses: Iterable[Use], row: Activity, values: Mapping[str, Any]
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for use in uses:
-        key = use.field.builtin.partition(".")[2]
-        shown = values.get(str(use.field.id)) if can_view_field(request.actor, use) else None
-        found[key] = use.field.kind.to_api(shown, use.field, lookups(request))
-    shape = _SHAPES.get(kind.builtin)
-    return shape(found, row) if shape else found
-
-
-def _html(text: str | None) -> str | None:
-    if text is None:
-        return None
-    return f"<body>{''.join(f'<p>{html.escape(line)}</p>' for line in text.splitlines() or [''])}</body>"
-
-
-def _plain(markup: str) -> str:
-    """Return the text of simple HTML, one line per paragraph."""
-    lines = re.sub(r"(?i)</p>\s*<p[^>]*>|<br\s*/?>|</(p|div|li)>", "\n", markup)
-    return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
-
-
-# What Close's clients read besides our own fields, per built-in kind.
-_SHAPES: dict[str, Callable[[dict[str, Any], Activity], dict[str, Any]]] = {
-    "note": lambda found, row: {**found, "note": found["note"] or "", "note_html": _html(found["note"] or ""), "attachments": []},
-    "call": lambda found, row: {
-        **found, "status": "completed", "source": "External", "note_html": _html(found["note"]),
-        "remote_phone": found["phone"], "remote_phone_formatted": found["phone"], "has_recording": bool(found["recording_url"]),
-        "duration": found["duration"] or 0,
-    },
-    "email": lambda found, row: {
-        **found, "status": "draft" if row.is_draft else "inbox" if found["direction"] == "incoming" else "sent",
-        "to": [part.strip() for part in (found["to"] or "").split(",") if part.strip()], "cc": [], "bcc": [],
-        "body_html": _html(found["body_text"]), "attachments": [], "opens": [], "date_sent": stamp(row.activity_at),
-    },
-    "sms": lambda found, row: {
-        **found, "status": "draft" if row.is_draft else "inbox" if found["direction"] == "inbound" else "sent",
-        "remote_phone_formatted": found["remote_phone"], "source": "External", "attachments": [],
-        "date_sent": stamp(row.activity_at),
-    },
-    "meeting": lambda found, row: {
-        **found, "status": "completed" if row.activity_at <= row.date_updated else "upcoming",
-        "duration": _seconds(found), "attendees": [], "user_note_html": _html(found["note"]), "is_recurring": False,
-    },
-    "lead_merge": lambda found, row: {**found, "destination_lead_id": ids.encode("lead", row.lead_id)},
-}  # fmt: skip
-
-
-def _seconds(found: Mapping[str, Any]) -> int | None:
-    if not found["starts_at"] or not found["ends_at"]:
-        return None
-    return int((datetime.fromisoformat(found["ends_at"]) - datetime.fromisoformat(found["starts_at"])).total_seconds())
-
-
-@renders("activity", "activity.custom_activity")
-def _render_activities(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
-    rows = list(visible_with_drafts(request.actor).filter(pk__in=pks))
-    return dict(zip([row.pk for row in rows], activities_json(request, rows), strict=True))
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
@@ -181,7 +53,7 @@ LIST_QUERY = {
 }  # fmt: skip
 
 
-def _rows(request: HttpRequest, kinds: Iterable[TypeInfo] | None) -> tuple[QuerySet[Activity], list[str]]:
+def activity_rows(request: HttpRequest, kinds: Iterable[TypeInfo] | None) -> tuple[QuerySet[Activity], list[str]]:
     """Return the activities a query string asks for, and their order."""
     rows = visible_with_drafts(request.actor)
     if kinds is not None:
@@ -229,7 +101,7 @@ def _types_named(request: HttpRequest, words: Iterable[str]) -> list[TypeInfo]:
 def list_activities(request: HttpRequest) -> Any:
     """Newest first. Drafts are listed to those who may see them; `status` filters."""
     words = listed(request, "_type")
-    rows, order = _rows(request, None if words is None else _types_named(request, words))
+    rows, order = activity_rows(request, None if words is None else _types_named(request, words))
     return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
 
 
@@ -242,7 +114,7 @@ def list_custom(request: HttpRequest) -> Any:
     types = [row for row in type_catalog(request.organization).types if row.is_custom]
     if (named := listed(request, "custom_activity_type_id")) is not None:
         types = [row for row in types if row.public_id in named]
-    rows, order = _rows(request, types)
+    rows, order = activity_rows(request, types)
     if "_cursor" not in request.GET:
         return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
     if request.GET.get("_order_by") or request.GET.get("_skip"):
@@ -310,7 +182,7 @@ def create_custom(request: HttpRequest, body: CustomActivityBody) -> Any:
         )
     row = log_activity(
         request.actor, lead, kind, custom=_custom(request, kind, given), status=status,
-        external_id=given.get("external_id"), **_who_and_when(request, lead, given),
+        external_id=given.get("external_id"), **who_and_when(request, lead, given),
     )  # fmt: skip
     return activities_json(request, [row])[0]
 
@@ -348,7 +220,7 @@ def _custom(
     return custom_given(request, uses, given, row.values if row else None) or {}
 
 
-def _who_and_when(request: HttpRequest, lead: Lead, given: Mapping[str, Any]) -> dict[str, Any]:
+def who_and_when(request: HttpRequest, lead: Lead, given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "user": member_user(request, given.get("user_id"), "user_id"),
         "created_by": member_user(request, given.get("created_by_id"), "created_by_id"),
@@ -397,7 +269,7 @@ def _update_custom(request: HttpRequest, row: Activity, given: Mapping[str, Any]
     _same(given, "lead_id", ids.encode("lead", row.lead_id), "An activity cannot move to another lead.")
     if status == Activity.Status.PUBLISHED and row.is_draft and kind.archived:
         raise InvalidInput(fields={"status": f"{kind.name} is archived. Its drafts can be discarded, not published."})
-    return _update(request, kind, row, given, _custom(request, kind, given, row) or None, status)
+    return update_from(request, kind, row, given, _custom(request, kind, given, row) or None, status)
 
 
 def _same(given: Mapping[str, Any], key: str, value: str, sentence: str) -> None:
@@ -405,7 +277,7 @@ def _same(given: Mapping[str, Any], key: str, value: str, sentence: str) -> None
         raise InvalidInput(fields={key: sentence})
 
 
-def _update(
+def update_from(
     request: HttpRequest, kind: TypeInfo, row: Activity, given: Mapping[str, Any], custom: dict[str, Any] | None,
     status: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
@@ -426,144 +298,3 @@ def _update(
 def delete_custom(request: HttpRequest, activity_id: str) -> Any:
     delete_activity(request.actor, _custom_for(request, activity_id))
     return {}
-
-
-# --- built-in kinds ---------------------------------------------------------------------------------------------------
-class ActivityBody(Body):
-    lead_id: str | None = None
-    contact_id: str | None = None
-    user_id: str | None = None
-    created_by_id: str | None = None
-    activity_at: str | None = None
-    date_created: str | None = None
-    pinned: bool | None = None
-
-
-# Keys of Close's that mean one of our fields: (their key, our key, how to read it).
-_ALIASES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-    ("note_html", "note", lambda value: _plain(str(value))),
-    ("user_note_html", "note", lambda value: _plain(str(value))),
-    ("body_html", "body_text", lambda value: _plain(str(value))),
-    ("remote_phone", "phone", lambda value: value),
-    ("to", "to", lambda value: ", ".join(map(str, value)) if isinstance(value, list) else value),
-)
-PATHS = {"status_change": "status_change/lead"}
-
-
-def _builtin_given(request: HttpRequest, kind: TypeInfo, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return raw values by `cf_` id of the built-in fields that a body holds."""
-    known = {
-        use.field.builtin.partition(".")[2]: use.field.public_id
-        for use in catalog(request.organization).uses(kind.fieldset_id)
-    }
-    found = {known[key]: value for key, value in given.items() if key in known}
-    for theirs, ours, read in _ALIASES:
-        if given.get(theirs) is not None and ours in known:
-            found[known[ours]] = read(given[theirs])
-    return found
-
-
-def _kind(request: HttpRequest, slug: str) -> TypeInfo:
-    kind = type_catalog(request.organization).builtin(slug)
-    if kind is None:
-        raise NotFound("There is no such kind of activity.")
-    return kind
-
-
-def _one(request: HttpRequest, kind: TypeInfo, activity_id: str) -> Activity:
-    row = activity_for(request.actor, activity_id)
-    if row.type_id != kind.id:
-        raise NotFound("There is no such activity.")
-    return row
-
-
-def _serve(slug: str) -> None:
-    """Add the endpoints of one built-in kind; system entries can only be read."""
-    declared = BUILTINS[slug]
-    path, name, example = (
-        f"/activity/{PATHS.get(slug, slug)}/",
-        declared.name,
-        {"id": "acti_…", "_type": declared.api_type},
-    )
-    fields = {field.key: field.options[0] if field.options else f"({field.kind})" for field in declared.fields}
-
-    @builtin_router.get(path, operation_id=f"list_{slug}", summary=f"List: {name}", openapi_extra=shows(
-        {"data": [{**example, **fields}], "has_more": False}, query=LIST_QUERY))  # fmt: skip
-    def list_kind(request: HttpRequest) -> Any:
-        rows, order = _rows(request, [_kind(request, slug)])
-        return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
-
-    @builtin_router.get(
-        path + "{activity_id}/",
-        operation_id=f"get_{slug}",
-        summary=f"One: {name}",
-        openapi_extra=shows({**example, **fields}),
-    )
-    def get_kind(request: HttpRequest, activity_id: str) -> Any:
-        return activities_json(request, [_one(request, _kind(request, slug), activity_id)])[0]
-
-    if declared.system:
-        return
-
-    @builtin_router.post(
-        path,
-        operation_id=f"create_{slug}",
-        summary=f"Log: {name}",
-        openapi_extra=shows({**example, **fields}, sends={"lead_id": "lead_…", **fields}),
-    )
-    def create_kind(request: HttpRequest, body: ActivityBody) -> Any:
-        given, kind = body.given(), _kind(request, slug)
-        lead = lead_given(request, given.get("lead_id"))
-        status = Activity.Status.DRAFT if given.get("status") == "draft" else Activity.Status.PUBLISHED
-        with _named_by_key(request, kind):
-            row = log_activity(
-                request.actor, lead, kind, custom=_builtin_given(request, kind, given), status=status,
-                **_who_and_when(request, lead, given),
-            )  # fmt: skip
-        return activities_json(request, [row])[0]
-
-    @builtin_router.put(
-        path + "{activity_id}/",
-        operation_id=f"update_{slug}",
-        summary=f"Change: {name}",
-        openapi_extra=shows({**example, **fields}, sends=fields),
-    )
-    def update_kind(request: HttpRequest, activity_id: str, body: ActivityBody) -> Any:
-        kind, given = _kind(request, slug), body.given()
-        row = _one(request, kind, activity_id)
-        publishes = row.is_draft and given.get("status") not in (None, "draft")
-        with _named_by_key(request, kind):
-            return _update(
-                request, kind, row, given, _builtin_given(request, kind, given) or None,
-                Activity.Status.PUBLISHED if publishes else None,
-            )  # fmt: skip
-
-    @builtin_router.delete(
-        path + "{activity_id}/", operation_id=f"delete_{slug}", summary=f"Delete: {name}", openapi_extra=shows({})
-    )
-    def delete_kind(request: HttpRequest, activity_id: str) -> Any:
-        delete_activity(request.actor, _one(request, _kind(request, slug), activity_id))
-        return {}
-
-
-class _named_by_key:
-    """Inside, errors of built-in fields are named by their API key (`note`) instead of `custom.cf_…`."""
-
-    def __init__(self, request: HttpRequest, kind: TypeInfo) -> None:
-        self.names = {
-            f"custom.{use.field.public_id}": use.field.builtin.partition(".")[2]
-            for use in catalog(request.organization).uses(kind.fieldset_id)
-        }
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, InvalidInput) and error.fields:
-            raise InvalidInput(
-                fields={self.names.get(key, key): words for key, words in error.fields.items()}
-            ) from error
-
-
-for _slug in BUILTINS:
-    _serve(_slug)

@@ -59,7 +59,10 @@ def export_activities(actor: Membership, kind: TypeInfo) -> Iterator[str]:
             if not _still_allowed(actor):
                 return
             rows = list(
-                visible_activities(actor).filter(type_id=kind.id, pk__gt=last).select_related("lead").order_by("pk")[:CHUNK]
+                visible_activities(actor)
+                .filter(type_id=kind.id, pk__gt=last)
+                .select_related("lead")
+                .order_by("pk")[:CHUNK]
             )
             if not rows:
                 return
@@ -160,11 +163,7 @@ class _Pipe(io.RawIOBase):
 
 def template_of(actor: Membership, kind: TypeInfo) -> str:
     """Return a CSV to fill in for a type: its columns and one example row."""
-    uses = [
-        use
-        for use in catalog(actor.organization).uses(kind.fieldset_id)
-        if can_view_field(actor, use)
-    ]
+    uses = [use for use in catalog(actor.organization).uses(kind.fieldset_id) if can_view_field(actor, use)]
     examples = {"number": "12.5", "ref": "", "moment": "2024-01-31", "text": "Some text"}
     header = ["custom_activity_type", "lead_name", "user", "date_created", "external_id"]
     cells = [kind.name, "Example Company", actor.user.email, "2024-01-31T14:30", "example-1"]
@@ -181,7 +180,9 @@ def file_name_of(kind: TypeInfo) -> str:
 
 
 def _file_name(name: str) -> str:
-    return "".join(char if char.isascii() and char.isalnum() else "-" for char in name).strip("-").lower() or "activities"
+    return (
+        "".join(char if char.isascii() and char.isalnum() else "-" for char in name).strip("-").lower() or "activities"
+    )
 
 
 def _still_allowed(actor: Membership) -> bool:

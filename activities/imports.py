@@ -23,6 +23,7 @@ from activities.queries import type_catalog
 from activities.resources import ActivityResource
 from activities.services.activities import delete_activity, update_activity
 from crm import events, ids
+from crm.bulk import insert_rows
 from crm.customfields.catalog import catalog
 from crm.customfields.lookups import Lookups
 from crm.customfields.services import create_field
@@ -430,17 +431,17 @@ def _note(run: ImportRun, verdicts: list[Verdict], number: int, checking: bool) 
         room = max(0, KEPT_VERDICTS - run.rows_done)
         errors = max(0, 10_000 - run.counts.get(ERROR, 0))
         kept = [row for index, row in enumerate(verdicts) if index < room or (row.verdict == ERROR and errors > 0)]
-    ImportRow.objects.bulk_create(
-        [
-            ImportRow(
-                organization_id=run.organization_id, run=run, number=row.number, verdict=row.verdict,
-                object_type=row.object_type, object_id=None if checking and row.verdict == CREATE else row.object_id,
-                error=row.error, cells=row.cells,
-                before={"changes": row.changes[:20]} if checking else row.before,
+    insert_rows(
+        ImportRow,
+        ("organization_id", "run_id", "number", "verdict", "object_type", "object_id", "error", "cells", "before"),
+        (
+            (
+                run.organization_id, run.pk, row.number, row.verdict, row.object_type,
+                None if checking and row.verdict == CREATE else row.object_id, row.error, row.cells,
+                {"changes": row.changes[:20]} if checking else row.before,
             )
             for row in kept
-        ],
-        batch_size=500,
+        ),
     )  # fmt: skip
     run.counts, run.rows_done = dict(counts), run.rows_done + number
     if run.rows_done >= run.rows_total or not number:

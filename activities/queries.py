@@ -35,6 +35,7 @@ from leads.models import Lead
 from leads.search.cursors import decode_cursor, encode_cursor
 
 PAGE = 30
+MAX_PINNED = 200
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
@@ -220,6 +221,7 @@ class Card:
     is_future: bool
     can_edit: bool
     can_delete: bool
+    can_copy: bool
 
 
 @dataclass(frozen=True)
@@ -258,19 +260,18 @@ def timeline(
     """
     filters = filters or TimelineFilters()
     rows = _filtered(actor, visible_with_drafts(actor).filter(lead=lead), filters)
-    parts = decode_cursor(cursor) if cursor else None
-    first_page = parts is None
-    page = rows.filter(pinned_at=None) if not filters.text and not filters.type_ids and not filters.user_id else rows
-    if parts and len(parts) == 2:
-        at, pk = datetime.fromisoformat(parts[0]), parts[1]
+    place = moment_and_id(cursor)
+    first_page = place is None
+    page = rows.filter(pinned_at=None)
+    if place:
+        at, pk = place
         page = page.filter(Q(activity_at__lt=at) | Q(activity_at=at, pk__lt=pk))
     found = list(page.order_by("-activity_at", "-pk")[: limit + 1])
     next_cursor = ""
     if len(found) > limit:
         found = found[:limit]
         next_cursor = encode_cursor(found[-1].activity_at.isoformat(), found[-1].pk)
-    pinned = list(rows.exclude(pinned_at=None).order_by("-pinned_at", "-pk")[:20]) if first_page else []
-    pinned_ids = {row.pk for row in pinned}
+    pinned = list(rows.exclude(pinned_at=None).order_by("-pinned_at", "-pk")[:MAX_PINNED]) if first_page else []
     focused = []
     if focus and first_page:
         number = ids.decode("acti", focus)
@@ -280,10 +281,22 @@ def timeline(
     by_id = {card.activity.pk: card for card in cards}
     return TimelinePage(
         pinned=tuple(by_id[row.pk] for row in pinned),
-        cards=tuple(by_id[row.pk] for row in found if row.pk not in pinned_ids),
+        cards=tuple(by_id[row.pk] for row in found),
         next_cursor=next_cursor,
         focused=by_id[focused[0].pk] if focused else None,
     )
+
+
+def moment_and_id(cursor: str) -> tuple[datetime, int] | None:
+    """Return where a list ordered by a moment goes on, or None for the beginning and for what is no such cursor."""
+    parts = decode_cursor(cursor) if cursor else None
+    if not parts or len(parts) != 2 or not isinstance(parts[0], str) or not isinstance(parts[1], int):
+        return None
+    try:
+        at = datetime.fromisoformat(parts[0])
+    except ValueError:
+        return None
+    return (at, parts[1]) if at.tzinfo and abs(parts[1]) < 2**63 else None
 
 
 def _filtered(actor: Membership, rows: QuerySet[Activity], filters: TimelineFilters) -> QuerySet[Activity]:
@@ -292,6 +305,8 @@ def _filtered(actor: Membership, rows: QuerySet[Activity], filters: TimelineFilt
         rows = rows.filter(type_id__in=[number for number in numbers if number])
     if filters.user_id:
         rows = rows.filter(user_id=ids.decode("user", filters.user_id) or 0)
+    if not filters.with_system:
+        rows = rows.exclude(type_id__in=[row.id for row in type_catalog(actor.organization).types if row.system])
     if filters.text.strip():
         # Within one lead the index on values finds the few rows that hold every word.
         known = catalog(actor.organization)
@@ -386,6 +401,7 @@ class _Cards:
             can_edit=bool(can_edit_activity(self.actor, row, kind))
             and (not row.is_draft or bool(can_view_draft(self.actor, row))),
             can_delete=bool(can_delete_activity(self.actor, row, kind)),
+            can_copy=not row.is_draft and not kind.system and bool(can_log(self.actor, kind)),
         )
 
 

@@ -32,6 +32,9 @@ urlpatterns = [
     path("settings/fields/<str:owner>/new/", views_settings.field_create, name="field_create"),
     path("settings/fields/<str:owner>/order/", views_settings.field_order, name="field_order"),
     path("settings/fields/<str:owner>/<str:field_id>/", views_settings.field_edit, name="field_edit"),
+    path(
+        "settings/fields/<str:owner>/<str:field_id>/options/", views_settings.field_rename_options, name="field_options"
+    ),
     path("settings/fields/<str:owner>/<str:field_id>/delete/", views_settings.field_delete, name="field_delete"),
     path("settings/import/", include("activities.urls_imports")),
 ]

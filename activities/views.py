@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -28,11 +28,11 @@ from crm.customfields.forms import ValueForm, raw_input, value_form
 from crm.customfields.lookups import Lookups
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound, PlanLimitReached
 from crm.htmx import redirect_to, render_page, toast, trigger
-from crm.models import Event, ValueRef
-from crm.permissions import authorize, can_edit_activity, can_log
+from crm.models import Event, Membership, ValueRef
+from crm.permissions import authorize, can_edit_activity, can_log, can_view_field
 from leads.models import Contact, Lead
 from leads.queries import lead_for
-from leads.search.cursors import decode_cursor, encode_cursor
+from leads.search.cursors import encode_cursor
 
 PAGE = 50
 
@@ -53,8 +53,7 @@ def timeline(request: HttpRequest, lead_id: str) -> HttpResponse:
         request.actor, lead, filters, given.get("after", ""), focus=given.get("activity", "")
     )  # fmt: skip
     here = reverse("activities:timeline", args=[request.organization.slug, lead.public_id])
-    more = given.copy()
-    more.pop("activity", None)
+    more = _without(given, "activity")
     more["after"] = page.next_cursor
     context = {
         "lead": lead,
@@ -64,11 +63,29 @@ def timeline(request: HttpRequest, lead_id: str) -> HttpResponse:
         "filters": filters,
         "focus": given.get("activity", ""),
         "timeline_url": here,
+        "current_url": f"{here}?{_without(given, 'activity', 'after').urlencode()}",
         "more_url": f"{here}?{more.urlencode()}" if page.next_cursor else "",
         "is_filtered": bool(filters.type_ids or filters.user_id or filters.text),
     }
-    template = "activities/_more.html" if given.get("after") else "activities/_timeline.html"
-    return render(request, template, context)
+    if given.get("after"):
+        return render_page(request, "activities/timeline.html", context, "activities/_more.html")
+    response = render_page(request, "activities/timeline.html", context, "activities/_timeline.html")
+    if "words" in given:
+        # The filters were sent: the lead page's own address keeps them.
+        kept = given.copy()
+        for key in [key for key, values in kept.lists() if not any(values)]:
+            kept.pop(key)
+        page_url = reverse("leads:page", args=[request.organization.slug, lead.public_id])
+        response["HX-Replace-Url"] = f"{page_url}?{kept.urlencode()}" if kept else page_url
+    return response
+
+
+def _without(given: QueryDict, *keys: str) -> QueryDict:
+    """Return a copy of a query string without these keys."""
+    kept = given.copy()
+    for key in keys:
+        kept.pop(key, None)
+    return kept
 
 
 @member_page()
@@ -89,13 +106,17 @@ class FormParts:
     values: ValueForm
 
 
-def _forms(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activity | None, data: Any) -> FormParts:
+def _forms(
+    request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activity | None, data: Any, like: Activity | None = None
+) -> FormParts:
+    """Return the forms of an activity, of a new one, or of a new one that begins with the values of `like`."""
     actor = request.actor
     lookups = Lookups(actor.organization, lead.pk)
     uses = catalog(actor.organization).uses(kind.fieldset_id)
+    shown = activity or like
     values = value_form(
-        uses, actor=actor, lookups=lookups, data=data, initial=activity.values if activity else None,
-        raw=activity.draft_data if activity else None, require=True,
+        uses, actor=actor, lookups=lookups, data=data, initial=shown.values if shown else None,
+        raw=shown.draft_data if shown else None, require=True,
     )  # fmt: skip
     return FormParts(AboutForm(actor, lookups, activity, data), values)
 
@@ -130,12 +151,15 @@ def _form_page(
 @member_page()
 @require_http_methods(["GET", "POST"])
 def form_new(request: HttpRequest, lead_id: str, type_id: str) -> HttpResponse:
-    """The form of a new activity. POST publishes it, or keeps it as a draft (`save=draft`)."""
+    """The form of a new activity, or of a copy (`like`). POST publishes it, or keeps it as a draft (`save=draft`)."""
     actor = request.actor
     lead, kind = lead_for(actor, lead_id), queries.type_for(actor, type_id)
     authorize(can_log(actor, kind))
     if request.method == "GET":
-        return _form_page(request, lead, kind, None, _forms(request, lead, kind, None, None))
+        like = queries.activity_for(actor, request.GET["like"]) if request.GET.get("like") else None
+        if like and like.type_id != kind.id:
+            raise NotFound("There is no such activity.")
+        return _form_page(request, lead, kind, None, _forms(request, lead, kind, None, None, like))
     # A draft made by an autosave whose answer has not reached the page yet is taken up, so that one activity results.
     draft = _own_draft(request)
     if request.POST.get("save") == "draft":
@@ -376,9 +400,9 @@ def activity_list(request: HttpRequest) -> HttpResponse:
         error = refused.message
     moment = "date_created" if given.get("by") == "date_created" else "activity_at"
     total = rows.count()
-    parts = decode_cursor(given.get("after", "")) if given.get("after") else None
-    if parts and len(parts) == 2:
-        at, pk = datetime.fromisoformat(parts[0]), parts[1]
+    place = queries.moment_and_id(given.get("after", ""))
+    if place:
+        at, pk = place
         rows = rows.filter(**{f"{moment}__lte": at}).exclude(**{moment: at, "pk__gte": pk})
     found = list(rows.order_by(f"-{moment}", "-pk")[: PAGE + 1])
     more = given.copy()
@@ -403,6 +427,17 @@ def activity_list(request: HttpRequest) -> HttpResponse:
         "first_url": f"?{first.urlencode()}" if given.get("after") else "",
     }
     return render_page(request, "activities/list.html", context, status=422 if error else 200)
+
+
+def _types_showing(actor: Membership, field_id: int) -> list[int]:
+    """Return the types where the actor may see this field: a filter must not tell what a card would hide."""
+    known = catalog(actor.organization)
+    found = []
+    for kind in queries.visible_types(actor):
+        use = known.use(kind.fieldset_id, field_id)
+        if use and can_view_field(actor, use):
+            found.append(kind.id)
+    return found
 
 
 def _filtered(request: HttpRequest, rows: Any) -> Any:
@@ -433,5 +468,5 @@ def _filtered(request: HttpRequest, rows: Any) -> Any:
             held = ValueRef.objects.filter(
                 field_id=int(field), v=int(option), lead_id=OuterRef("lead_id"), record_key=OuterRef("pk")
             )
-            rows = rows.filter(Exists(held))
+            rows = rows.filter(Exists(held), type_id__in=_types_showing(request.actor, int(field)))
     return rows

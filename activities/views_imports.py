@@ -90,7 +90,9 @@ def import_map(request: HttpRequest, run_id: str) -> HttpResponse:
     if request.method == "POST":
         try:
             if request.POST.get("action") == "reread":
-                run = imports.reread(request.actor, run, request.POST.get("encoding", ""), request.POST.get("delimiter", ""))
+                run = imports.reread(
+                    request.actor, run, request.POST.get("encoding", ""), request.POST.get("delimiter", "")
+                )
                 return redirect("activities:import_map", request.organization.slug, run.public_id)
             given = _given(request, run)
             if request.POST.get("action") == "refresh":
@@ -116,7 +118,9 @@ def _given(request: HttpRequest, run: ImportRun) -> dict[str, Any]:
         "add_options": posted.get("add_options") == "on",
         "empty_words": words[:20],
         "day_first": {"day": True, "month": False}.get(posted.get("dates", "")),
-        "on_existing": posted.get("on_existing", "skip") if posted.get("on_existing") in ("skip", "update", "create") else "skip",
+        "on_existing": posted.get("on_existing", "skip")
+        if posted.get("on_existing") in ("skip", "update", "create")
+        else "skip",
     }
 
 
@@ -125,14 +129,20 @@ def _map_context(request: HttpRequest, run: ImportRun, errors: dict[str, str]) -
     resource = imports.resource_of(actor, run)
     may_customize = bool(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
     names = resource.field_names()
-    fields = [(target, label.removeprefix("custom.")) for label, target in names.items() if label != target or not label.startswith("custom.cf_")]
+    fields = [
+        (target, label.removeprefix("custom."))
+        for label, target in names.items()
+        if label != target or not label.startswith("custom.cf_")
+    ]
     groups = [
         TargetGroup("Columns", [(name, name) for name in resource.columns]),
         TargetGroup("Fields", fields),
     ]
     if may_customize:
         groups.append(
-            TargetGroup("Make a field", [(f"new.{kind}", f"New field: {KINDS[kind].label}") for kind in imports.NEW_KINDS])
+            TargetGroup(
+                "Make a field", [(f"new.{kind}", f"New field: {KINDS[kind].label}") for kind in imports.NEW_KINDS]
+            )
         )
     columns = []
     for number, column in enumerate(run.options["columns"]):
@@ -221,7 +231,13 @@ _WORDS = dict(_LABELS) | {"kept": "Kept", "undone": "Undone"}
 
 def _row(row: ImportRow) -> dict[str, Any]:
     changes = (row.before or {}).get("changes") or []
-    return {"number": row.number, "verdict": row.verdict, "word": _WORDS[row.verdict], "error": row.error, "changes": changes}
+    return {
+        "number": row.number,
+        "verdict": row.verdict,
+        "word": _WORDS[row.verdict],
+        "error": row.error,
+        "changes": changes,
+    }
 
 
 @member_page(Perm.BULK_IMPORT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -343,6 +344,21 @@ def _field_initial(request: HttpRequest, use: Use) -> dict[str, Any]:
         "edit_roles": [str(pk) for pk in use.edit_roles],
         "view_roles": [str(pk) for pk in use.view_roles],
     }
+
+
+@member_page(Perm.MANAGE_CUSTOMIZATIONS)
+@require_POST
+def field_rename_options(request: HttpRequest, owner: str, field_id: str) -> HttpResponse:
+    """Give options other labels (`opt_…` = label): the values of old records follow."""
+    whose = _owner(request, owner)
+    use = _use_for(request, whose, field_id)
+    field = fields.field_for(request.actor, field_id)
+    with transaction.atomic():
+        for option in use.field.options:
+            label = request.POST.get(option.public_id, option.label).strip()
+            if label != option.label:
+                fields.rename_option(request.actor, field, option.public_id, label)
+    return redirect_to(request, reverse("activities:field_edit", args=[request.organization.slug, owner, field_id]))
 
 
 @member_page(Perm.MANAGE_CUSTOMIZATIONS)

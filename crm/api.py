@@ -135,6 +135,8 @@ def speaks(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         if key.read_only and writes:
             return refuse(403, f"The API key “{key.name}” may only read. Use a key that may write.")
         request.actor, request.organization, request.api_key = actor, actor.organization, key
+        if any("\x00" in text for values in request.GET.lists() for text in (values[0], *values[1])):
+            return refuse(400, "The address contains a NUL character. Remove it.")
         if (refusal := _read_body(request)) is not None:
             return refusal
         try:
@@ -164,9 +166,33 @@ def _read_body(request: HttpRequest) -> HttpResponse | None:
         return refuse(415, f"Send JSON with Content-Type: application/json, not {request.content_type or 'nothing'}.")
     try:
         request.json = json.loads(raw, parse_constant=_no_constant)
+        broken = _broken_keys(request.json) if b"\\u" in raw else []
     except (ValueError, RecursionError):
         return refuse(400, "The request contains invalid JSON.")
+    if broken:
+        return error_response(InvalidInput(fields=dict.fromkeys(broken, "Remove the NUL or broken characters.")))
     return None
+
+
+def _broken_keys(body: Any) -> list[str]:
+    """Return the top-level keys whose text no database can keep: NUL characters and halves of surrogate pairs.
+
+    Custom values are left to their field kinds, which say it by the field's name.
+    """
+    pairs = body.items() if isinstance(body, dict) else [("body", body)]
+    return [
+        key.encode("utf-8", "replace").decode()
+        for key, value in pairs
+        if _is_broken(key) or (not key.startswith("custom") and _is_broken(value))
+    ]
+
+
+def _is_broken(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, dict):
+        return any(_is_broken(key) or _is_broken(item) for key, item in value.items())
+    return isinstance(value, list) and any(_is_broken(item) for item in value)
 
 
 def _no_constant(name: str) -> None:

@@ -236,14 +236,13 @@ EMPTY = (
     "send_as", "connected_account", "dialer", "phone_number", "integration_link", "custom_object_type",
     "custom_field/custom_object_type", "custom_field/opportunity", "outcome", "activity/emailthread",
     "activity/status_change/opportunity", "activity/task_completed", "activity/whatsapp_message",
-    "activity/form_submission", "webhook", "event",
+    "activity/form_submission", "webhook",
 )  # fmt: skip
 empty_router = Router(tags=["Empty lists"])
 
 
 def _empty(path: str) -> None:
     more = {"total_results": 0} if path == "opportunity" else {}
-    more |= {"cursor_next": None, "cursor_previous": None} if path == "event" else {}
 
     @empty_router.get(f"/{path}/", operation_id=f"list_{path.replace('/', '_')}", summary="Always empty")
     def answer(request: HttpRequest) -> Any:

@@ -2,14 +2,17 @@
 
 from django.urls import path
 
-from activities.api import builtin_router
 from activities.api import router as activities
+from activities.api_builtin import router as builtin
 from activities.api_types import router as types
 from crm.api import CloseApi
 from crm.api_docs import docs, openapi
+from crm.api_events import router as events
 from crm.api_people import empty_router
 from crm.api_people import router as people
 from leads.api import router as leads
+from leads.api_lists import router as lists
+from leads.api_search import router as search
 from reporting.api import router as reports
 
 api = CloseApi(
@@ -20,7 +23,7 @@ api = CloseApi(
     openapi_url=None,
     urls_namespace="api",
 )
-for router in (people, leads, activities, builtin_router, types, reports, empty_router):
+for router in (people, leads, lists, search, activities, builtin, types, reports, events, empty_router):
     api.add_router("", router)
 
 urlpatterns = [

@@ -72,8 +72,11 @@ def create_trigram_indexes(connection: Any, tables: Iterable[str] | None = None)
     except DatabaseError:
         return False
     with connection.cursor() as cursor:
+        # Asking first: CREATE INDEX IF NOT EXISTS locks the table even when there is nothing to do.
+        cursor.execute("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()")
+        there = {name for (name,) in cursor.fetchall()}
         for name, table, column in TRIGRAM_INDEXES:
-            if tables is None or table in tables:
+            if name not in there and (tables is None or table in tables):
                 cursor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {table} USING gin ({column} gin_trgm_ops)")
     return True
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.apps import apps
 from django.db import transaction
+from django.db.models import Model
 
 from crm.customfields.values import TABLES
-from crm.models import CustomField, Organization
+from crm.models import CustomField, FieldSet, FieldUse
 from crm.tenancy import scope
 
 CHUNK = 2000
@@ -17,17 +18,41 @@ def purge_field(field_id: int) -> None:
     field = CustomField.unscoped.filter(pk=field_id).exclude(deleted_at=None).first()
     if field is None:
         return
-    organization = Organization.objects.get(pk=field.organization_id)
-    with scope(organization):
+    with scope(field.organization_id):
         for model in TABLES.values():
             while rows := list(model.objects.filter(field_id=field_id).values_list("lead_id", "record_key")[:CHUNK]):
-                with transaction.atomic():
-                    _drop_key("activities.Activity", str(field_id), [key for _, key in rows if key > 0])
-                    _drop_key("leads.Lead", str(field_id), [lead for lead, key in rows if key == 0])
-                    _drop_key("leads.Contact", str(field_id), [-key for _, key in rows if key < 0])
-                    for lead_id in {lead for lead, _ in rows}:
-                        keys = [key for lead, key in rows if lead == lead_id]
-                        model.objects.filter(field_id=field_id, lead_id=lead_id, record_key__in=keys).delete()
+                _purge(model, field_id, rows)
+
+
+def purge_use(field_id: int, fieldset_id: int) -> None:
+    """Remove the values of a shared field from the records of a field set it was taken off. Safe to repeat."""
+    fieldset = FieldSet.unscoped.filter(pk=fieldset_id).first()
+    if fieldset is None or FieldUse.unscoped.filter(fieldset_id=fieldset_id, field_id=field_id).exists():
+        return  # put back meanwhile
+    activities = apps.get_model("activities.Activity").unscoped.filter(type__fieldset_id=fieldset_id)
+    with scope(fieldset.organization_id):
+        for model in TABLES.values():
+            rows = model.objects.filter(field_id=field_id)
+            rows = {
+                FieldSet.Owner.LEAD: rows.filter(record_key=0),
+                FieldSet.Owner.CONTACT: rows.filter(record_key__lt=0),
+                FieldSet.Owner.ACTIVITY: rows.filter(record_key__in=activities.values("pk")),
+            }[FieldSet.Owner(fieldset.owner)]
+            while found := list(rows.values_list("lead_id", "record_key")[:CHUNK]):
+                _purge(model, field_id, found)
+
+
+def _purge(model: type[Model], field_id: int, rows: list[tuple[int, int]]) -> None:
+    """Remove one field from the records at these places (lead id, record key), from their JSON and from the index."""
+    keys: dict[int, list[int]] = {}
+    for lead_id, key in rows:
+        keys.setdefault(lead_id, []).append(key)
+    with transaction.atomic():
+        _drop_key("activities.Activity", str(field_id), [key for _, key in rows if key > 0])
+        _drop_key("leads.Lead", str(field_id), [lead for lead, key in rows if key == 0])
+        _drop_key("leads.Contact", str(field_id), [-key for _, key in rows if key < 0])
+        for lead_id, found in keys.items():
+            model.objects.filter(field_id=field_id, lead_id=lead_id, record_key__in=found).delete()
 
 
 def _drop_key(label: str, key: str, record_ids: list[int]) -> None:

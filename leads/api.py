@@ -1,8 +1,8 @@
-"""REST doors to leads, contacts, lead statuses, tasks, Smart Views, and the search."""
+"""REST doors to leads and contacts, and the objects every other door of leads answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -12,30 +12,21 @@ from ninja import Router
 from crm import ids
 from crm.api import (
     Body,
-    between,
     custom_given,
     custom_json,
-    day,
-    empty_list,
-    flag,
     listed,
     listing,
-    member_user,
     moment,
     name_of,
     numbers,
-    pick,
-    renderer_of,
     renders,
     shows,
     stamp,
     user_id_of,
-    user_numbers,
 )  # fmt: skip
 from crm.api_people import organization_parts
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
-from crm.permissions import visible_lead_filter
 from leads import services
 from leads.legacy import read_legacy
 from leads.models import Contact, Lead, LeadStatus, SmartView, Task
@@ -43,17 +34,13 @@ from leads.queries import (
     contact_for,
     lead_for,
     smart_view_for,
-    smart_views_for,
-    status_for,
     statuses,
-    task_for,
     visible_contacts,
     visible_leads,
 )  # fmt: skip
-from leads.search.run import parse, run
+from leads.search.run import parse
 
 router = Router(tags=["Leads"])
-MAX_SEARCH, MAX_WALK = 200, 10_000
 LEAD = {"id": "lead_9f…", "display_name": "Bluth Company", "status_label": "Potential", "custom.cf_3W…": "Software"}
 CONTACT = {
     "id": "cont_7d…",
@@ -107,7 +94,7 @@ def _lead_json(request: HttpRequest, lead: Lead, contacts: list[Contact], tasks:
     uses = catalog(request.organization).lead_uses
     flat = custom_json(request, uses, lead.values)
     by_name = {use.field.name: flat[key] for use in uses if (key := f"custom.{use.field.public_id}") in flat}
-    label = {row.pk: row.label for row in _statuses(request)}.get(lead.status_id)
+    label = {row.pk: row.label for row in status_rows(request)}.get(lead.status_id)
     return {
         "id": lead.public_id,
         "name": lead.name,
@@ -132,7 +119,7 @@ def _lead_json(request: HttpRequest, lead: Lead, contacts: list[Contact], tasks:
     }
 
 
-def _statuses(request: HttpRequest) -> list[LeadStatus]:
+def status_rows(request: HttpRequest) -> list[LeadStatus]:
     if not hasattr(request, "lead_statuses"):
         request.lead_statuses = statuses()
     return request.lead_statuses
@@ -189,7 +176,9 @@ def view_json(request: HttpRequest, view: SmartView) -> dict[str, Any]:
     }
 
 
-organization_parts.append(lambda request: {"lead_statuses": [status_json(request, row) for row in _statuses(request)]})
+organization_parts.append(
+    lambda request: {"lead_statuses": [status_json(request, row) for row in status_rows(request)]}
+)
 
 
 @renders("lead")
@@ -360,271 +349,3 @@ def update_contact(request: HttpRequest, contact_id: str, body: ContactBody) -> 
 def delete_contact(request: HttpRequest, contact_id: str) -> Any:
     services.delete_contact(request.actor, contact_for(request.actor, contact_id))
     return {}
-
-
-# --- statuses ---------------------------------------------------------------------------------------------------------
-class StatusBody(Body):
-    label: str | None = None
-    color: str | None = None
-
-
-@router.get(
-    "/status/lead/",
-    summary="List lead statuses",
-    openapi_extra=shows({"data": [{"id": "stat_…", "label": "Potential"}], "has_more": False}),
-)
-def list_statuses(request: HttpRequest) -> Any:
-    return listing(request, _statuses(request), lambda rows: [status_json(request, row) for row in rows])
-
-
-@router.post(
-    "/status/lead/",
-    summary="Add a lead status",
-    openapi_extra=shows({"id": "stat_…", "label": "Paused"}, sends={"label": "Paused"}),
-)
-def create_status(request: HttpRequest, body: StatusBody) -> Any:
-    return status_json(request, services.create_status(request.actor, body.label or "", body.color or ""))
-
-
-@router.get("/status/lead/{status_id}/", summary="One lead status")
-def get_status(request: HttpRequest, status_id: str) -> Any:
-    return status_json(request, status_for(request.actor, status_id))
-
-
-@router.put("/status/lead/{status_id}/", summary="Rename a lead status")
-def update_status(request: HttpRequest, status_id: str, body: StatusBody) -> Any:
-    status = status_for(request.actor, status_id)
-    return status_json(request, services.update_status(request.actor, status, body.label or status.label, body.color))
-
-
-@router.delete("/status/lead/{status_id}/", summary="Delete a lead status that no lead has", openapi_extra=shows({}))
-def delete_status(request: HttpRequest, status_id: str) -> Any:
-    services.delete_status(request.actor, status_for(request.actor, status_id))
-    return {}
-
-
-# --- tasks ------------------------------------------------------------------------------------------------------------
-class TaskBody(Body):
-    lead_id: str | None = None
-    text: str | None = None
-    date: str | None = None
-    due_date: str | None = None
-    assigned_to: str | None = None
-    is_complete: bool | None = None
-
-
-@router.get("/task/", summary="List tasks", openapi_extra=shows(
-    {"data": [{"id": "task_…", "text": "Call back", "is_complete": False}], "has_more": False},
-    query={"lead_id": "of these leads", "is_complete": "true or false", "assigned_to": "of these members or groups"}))  # fmt: skip
-def list_tasks(request: HttpRequest) -> Any:
-    rows = Task.objects.select_related("lead")
-    if (visible := visible_lead_filter(request.actor, "lead_id")) is not None:
-        rows = rows.filter(visible)
-    if (kinds := listed(request, "_type")) is not None and not {"lead", "all"} & set(kinds):
-        return empty_list()
-    if (leads := listed(request, "lead_id")) is not None:
-        rows = rows.filter(lead_id__in=numbers("lead", leads))
-    if (people := listed(request, "assigned_to")) is not None:
-        rows = rows.filter(assigned_to_id__in=user_numbers(people))
-    if (done := flag(request, "is_complete")) is not None:
-        rows = rows.filter(done_at__isnull=not done)
-    rows = between(request, rows, "date_created", "date_updated")
-    order = {"date": "due_date", "-date": "-due_date"}.get(request.GET.get("_order_by", ""), "")
-    order = order or (
-        name
-        if (name := request.GET.get("_order_by", "")).lstrip("-") in ("date_created", "date_updated")
-        else "-date_created"
-    )
-    return listing(
-        request, rows.order_by(order, "-pk"), lambda page: [task_json(request, row) for row in page], maximum=1000
-    )
-
-
-@router.post(
-    "/task/",
-    summary="Add a task",
-    openapi_extra=shows({"id": "task_…"}, sends={"lead_id": "lead_9f…", "text": "Call back", "date": "2026-12-01"}),
-)
-def create_task(request: HttpRequest, body: TaskBody) -> Any:
-    lead, given = lead_given(request, body.lead_id), body.given()
-    task = services.create_task(
-        request.actor, lead, body.text or "", due_date=day(given.get("date") or given.get("due_date"), "date"),
-        assigned_to=member_user(request, body.assigned_to, "assigned_to"),
-    )  # fmt: skip
-    if body.is_complete:
-        task = services.update_task(request.actor, task, {"done": True})
-    return get_task(request, task.public_id)
-
-
-@router.get("/task/{task_id}/", summary="One task")
-def get_task(request: HttpRequest, task_id: str) -> Any:
-    return task_json(request, task_for(request.actor, task_id))
-
-
-@router.put(
-    "/task/{task_id}/",
-    summary="Change or complete a task",
-    openapi_extra=shows({"id": "task_…"}, sends={"is_complete": True}),
-)
-def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
-    task, given, changes = task_for(request.actor, task_id), body.given(), {}
-    if "text" in given:
-        changes["text"] = _task_text(given["text"])
-    if "date" in given or "due_date" in given:
-        changes["due_date"] = day(given.get("date") or given.get("due_date"), "date")
-    if given.get("assigned_to"):
-        changes["assigned_to"] = member_user(request, given["assigned_to"], "assigned_to")
-    if given.get("is_complete") is not None:
-        changes["done"] = given["is_complete"]
-    services.update_task(request.actor, task, changes)
-    return get_task(request, task_id)
-
-
-def _task_text(text: str | None) -> str:
-    clean = " ".join(str(text or "").replace("\x00", "").split())
-    if not clean or len(clean) > 1000:
-        raise InvalidInput(fields={"text": "A task needs a text of at most 1,000 characters."})
-    return clean
-
-
-@router.delete("/task/{task_id}/", summary="Delete a task", openapi_extra=shows({}))
-def delete_task(request: HttpRequest, task_id: str) -> Any:
-    services.delete_task(request.actor, task_for(request.actor, task_id))
-    return {}
-
-
-# --- Smart Views ------------------------------------------------------------------------------------------------------
-class ViewBody(Body):
-    name: str = ""
-    description: str | None = None
-    type: str = "lead"
-    is_shared: bool = False
-    s_query: dict[str, Any] | None = None
-    query: str | None = None
-
-
-@router.get("/saved_search/", summary="List Smart Views")
-def list_views(request: HttpRequest) -> Any:
-    """Your own and the shared ones. `type` (default all): lead, contact, custom_activity."""
-    kinds = listed(request, "type")
-    rows = [row for row in smart_views_for(request.actor) if kinds is None or row.lists in kinds]
-    return listing(request, rows, lambda page: [view_json(request, row) for row in page], maximum=600)
-
-
-@router.post("/saved_search/", summary="Save a Smart View")
-def create_view(request: HttpRequest, body: ViewBody) -> Any:
-    tree = (body.s_query or {}).get("query")
-    if body.type not in SmartView.Lists.values:
-        raise InvalidInput(
-            fields={"type": f"“{body.type}” cannot be saved. Use one of: {', '.join(SmartView.Lists.values)}."}
-        )
-    if tree is None:
-        raise InvalidInput(fields={"s_query": "This field is required: {“query”: {…}} as in /data/search/."})
-    parse(tree, request.actor)
-    view = services.save_smart_view(
-        request.actor, name=body.name, query=tree, text=body.query or "", lists=body.type, shared=body.is_shared,
-        description=body.description or "",
-    )  # fmt: skip
-    return view_json(request, view)
-
-
-@router.get("/saved_search/{view_id}/", summary="One Smart View")
-def get_view(request: HttpRequest, view_id: str) -> Any:
-    return view_json(request, smart_view_for(request.actor, view_id))
-
-
-@router.delete("/saved_search/{view_id}/", summary="Delete a Smart View", openapi_extra=shows({}))
-def delete_view(request: HttpRequest, view_id: str) -> Any:
-    services.delete_smart_view(request.actor, smart_view_for(request.actor, view_id))
-    return {}
-
-
-# --- search -----------------------------------------------------------------------------------------------------------
-EXAMPLE_SEARCH = {
-    "query": {"type": "and", "queries": [
-        {"type": "object_type", "object_type": "lead"},
-        {"type": "has_related", "this_object_type": "lead", "related_object_type": "activity.custom_activity",
-         "related_query": {"type": "and", "queries": [
-             {"type": "field_condition",
-              "field": {"type": "regular_field", "object_type": "activity.custom_activity", "field_name": "custom_activity_type_id"},
-              "condition": {"type": "term", "values": ["actitype_…"]}},
-             {"type": "field_condition", "field": {"type": "custom_field", "custom_field_id": "cf_…"},
-              "condition": {"type": "number_range", "gt": 50}}]}}]},
-    "_fields": {"lead": ["id", "display_name"]}, "_limit": 100, "include_counts": True,
-}  # fmt: skip
-
-
-class SearchBody(Body):
-    query: dict[str, Any]
-    cursor: str | None = None
-    results_limit: int | None = None
-    include_counts: bool | None = False
-    sort: list[dict[str, Any]] | None = None
-
-
-@router.post("/data/search/", summary="Search leads, contacts or activities", tags=["Search"], openapi_extra=shows(
-    {"data": [{"__object_type": "lead", "id": "lead_9f…"}], "cursor": None, "count": {"limited": 1, "total": 1}}, sends=EXAMPLE_SEARCH))  # fmt: skip
-def search(request: HttpRequest, body: SearchBody) -> Any:
-    """The query language of every list, Smart View and report. Without `_fields` only ids come back."""
-    limit = _search_limit(request)
-    query = parse(body.query, request.actor)
-    seen, inner = _search_cursor(body.cursor)
-    left = MAX_WALK - seen
-    if body.results_limit is not None:
-        left = min(left, max(body.results_limit, 0) - seen)
-    size = max(0, min(limit, left))
-    counting = "exact" if body.include_counts else "no"
-    found = run(
-        request.actor, query, sort=body.sort or "", limit=max(size, 1), cursor=inner, count=counting, tz=request.zone
-    )
-    pks = list(found.ids[:size])
-    done = seen + len(pks)
-    more = found.next_cursor and size and done < MAX_WALK and (body.results_limit is None or done < body.results_limit)
-    source = query.source
-    answer: dict[str, Any] = {
-        "data": _rows(request, source.object_type, source.id_prefix, pks, request.json.get("_fields")),
-        "cursor": f"{done}:{found.next_cursor}" if more else None,
-    }
-    if body.include_counts:
-        total = found.total or 0
-        cap = total if body.results_limit is None else min(total, max(body.results_limit, 0))
-        answer["count"] = {"limited": cap, "total": total}
-    return answer
-
-
-def _search_limit(request: HttpRequest) -> int:
-    limit = request.json.get("_limit")
-    if limit is None:
-        return 100
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise InvalidInput(fields={"_limit": "Input should be a whole number, 0 or more"})
-    if limit > MAX_SEARCH:
-        raise InvalidInput(fields={"_limit": f"Input should be less than or equal to {MAX_SEARCH}"})
-    return limit
-
-
-def _search_cursor(cursor: str | None) -> tuple[int, str]:
-    if not cursor:
-        return 0, ""
-    seen, _, inner = cursor.partition(":")
-    if not seen.isdecimal() or not inner or len(seen) > 6:
-        raise InvalidInput(fields={"cursor": "Expired cursor"})
-    return int(seen), inner
-
-
-def _rows(request: HttpRequest, object_type: str, prefix: str, pks: Iterable[int], fields: Any) -> list[dict[str, Any]]:
-    pks = list(pks)
-    wanted = None
-    if isinstance(fields, Mapping):
-        wanted = (
-            fields.get(object_type)
-            or fields.get(object_type.partition(".")[2])
-            or fields.get(object_type.partition(".")[0])
-        )
-    whole: dict[int, dict[str, Any]] = {}
-    if wanted and (render := renderer_of(object_type)):
-        whole = render(request, pks)
-    names = ",".join(str(name) for name in wanted) if wanted else ""
-    return [
-        {"__object_type": object_type, "id": ids.encode(prefix, pk), **pick(whole.get(pk, {}), names)} for pk in pks
-    ]

@@ -233,8 +233,10 @@ def _by_field_id(uses: Sequence[Use], custom: Mapping[str, Any]) -> dict[str, An
 def create_contact(actor: Membership, lead: Lead, **given: Any) -> Contact:
     """Add a contact to a lead: name, title, emails, phones, urls (text or `{"email": …, "type": …}`), custom."""
     with transaction.atomic():
+        # Locked before the contact refers to it: two such inserts at once would wait for each other.
+        lead = Lead.objects.select_for_update(no_key=True).get(pk=lead.pk)
         contact = _add_contact(actor, lead, given)
-        _refresh(Lead.objects.select_for_update().get(pk=lead.pk))
+        _refresh(lead)
     return contact
 
 
@@ -260,7 +262,7 @@ def update_contact(actor: Membership, contact: Contact, changes: Mapping[str, An
             )
             replace_index(contact.lead_id, -contact.pk, known, old_values, contact.values)
             _index_points(contact)
-            _refresh(Lead.objects.select_for_update().get(pk=contact.lead_id))
+            _refresh(Lead.objects.select_for_update(no_key=True).get(pk=contact.lead_id))
             events.record(
                 actor, "updated", "contact", contact.pk, lead_id=contact.lead_id, changed=changed,
                 before={key: before.get(key) for key in changed}, after={key: after.get(key) for key in changed},
@@ -271,7 +273,7 @@ def update_contact(actor: Membership, contact: Contact, changes: Mapping[str, An
 def delete_contact(actor: Membership, contact: Contact) -> None:
     """Delete a contact. Activities that name it stay and show it as deleted."""
     with transaction.atomic():
-        lead = Lead.objects.select_for_update().get(pk=contact.lead_id)
+        lead = Lead.objects.select_for_update(no_key=True).get(pk=contact.lead_id)
         events.record(actor, "deleted", "contact", contact.pk, lead_id=lead.pk, before=contact_state(contact))
         delete_index(lead.pk, catalog(actor.organization).fields, [-contact.pk])
         contact.delete()

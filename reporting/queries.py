@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 from django.db.models import Min
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
-from leads.search.run import id_subquery, parse
 
 from activities.queries import visible_activities
 from crm.errors import InvalidInput, NotFound
 from crm.members import members_of
 from crm.models import Membership
+from leads.search.run import id_subquery, parse
 from reporting.metrics import Metric, Part, catalogue, combine, metric_for
 from reporting.models import Report
 from reporting.periods import STEPS, Period, relative_period

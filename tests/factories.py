@@ -14,9 +14,9 @@ from activities.services.drafts import save_draft
 from activities.services.types import create_type
 from crm import events
 from crm.customfields.catalog import Use, catalog
-from crm.customfields.services import create_field
+from crm.customfields.services import create_field, update_field
 from crm.management.provision import join, provision_organization
-from crm.models import Membership, Organization, Role, User
+from crm.models import CustomField, Membership, Organization, Role, User
 from crm.tenancy import scope
 from leads.models import Lead
 from leads.services import create_lead
@@ -130,3 +130,9 @@ def _fill(tenant: Tenant) -> None:
             )
         )  # fmt: skip
     tenant.draft = save_draft(tenant.user, tenant.leads[0], tenant.call, {tenant.fields["Users"]: "12."})
+
+
+def change_field(tenant: Tenant, name: str, changes: dict[str, Any]) -> CustomField:
+    """Change a field of the custom type by name, as the admin."""
+    row = CustomField.objects.get(pk=tenant.use(name).field.id)
+    return update_field(tenant.admin, tenant.type_row.fieldset, row, changes)

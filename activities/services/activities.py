@@ -22,9 +22,10 @@ from crm.customfields.lookups import Lookups
 from crm.customfields.values import Rows, delete_index, index_rows, insert_index_many, replace_index
 from crm.errors import Conflict, InvalidInput, NotFound
 from crm.models import Event, Membership, Organization, User
-from crm.permissions import authorize, can_delete_activity, can_edit_activity, can_log
+from crm.permissions import authorize, can_delete_activity, can_edit_activity, can_log, can_view_draft
 from crm.plans import count_first_publishes
 from leads.models import Contact, Lead
+from leads.queries import visible_leads
 
 PUBLISHED, DRAFT = Activity.Status.PUBLISHED, Activity.Status.DRAFT
 UNSET: Any = object()
@@ -149,6 +150,8 @@ def update_activity(
         activity = _locked(activity)
         kind = type_of(actor, activity)
         authorize(can_edit_activity(actor, activity, kind))
+        if activity.is_draft:
+            authorize(can_view_draft(actor, activity))
         _check_revision(activity, revision)
         known = catalog(actor.organization)
         before, old_values, was_published = activity_state(activity), dict(activity.values), not activity.is_draft
@@ -223,6 +226,8 @@ def delete_activity(actor: Membership, activity: Activity) -> Event:
         activity = _locked(activity)
         kind = type_of(actor, activity)
         authorize(can_delete_activity(actor, activity, kind))
+        if activity.is_draft:
+            authorize(can_view_draft(actor, activity))
         state = activity_state(activity)
         state["comments"] = [
             {"author_id": row.author_id, "text": row.text, "date_created": row.date_created.isoformat()}
@@ -245,13 +250,19 @@ def restore_activity(actor: Membership, event: Event) -> Activity:
         raise NotFound("There is nothing to bring back.")
     with transaction.atomic():
         kind = type_catalog(actor.organization).get(state["type_id"])
-        lead = Lead.objects.filter(pk=event.lead_id).first()
+        lead = visible_leads(actor).filter(pk=event.lead_id).first()
         if kind is None or lead is None:
             raise NotFound("The lead or the type of this activity is gone, so it cannot come back.")
-        if event.user_id != actor.user_id:
-            authorize(can_edit_activity(actor, _Authored(state), kind))
+        authorize(can_edit_activity(actor, _Authored(state), kind))
+        if state["status"] == DRAFT:
+            authorize(can_view_draft(actor, _Authored(state)))
         if Activity.unscoped.filter(pk=event.object_id).exists():
             raise Conflict("This activity is back already.")
+        external_id = state["external_id"]
+        if external_id and Activity.with_drafts.filter(external_id=external_id).exists():
+            raise Conflict(
+                f"Another activity has the external id “{external_id}” by now, so this one cannot come back."
+            )
         moments = {
             key: datetime.fromisoformat(state[key]) if state[key] else None
             for key in ("date_created", "activity_at", "published_at", "pinned_at")
@@ -262,7 +273,7 @@ def restore_activity(actor: Membership, event: Event) -> Activity:
         activity = Activity.unscoped.create(
             pk=event.object_id, organization=actor.organization, lead=lead, type_id=kind.id, status=state["status"],
             values=values, draft_data=state["draft_data"], user_id=state["user_id"], contact=contact,
-            created_by_id=state["created_by_id"], updated_by=actor.user, external_id=state["external_id"],
+            created_by_id=state["created_by_id"], updated_by=actor.user, external_id=external_id,
             created_on=local_day(moments["date_created"] or timezone.now(), actor.organization), **moments,
         )  # fmt: skip
         Comment.unscoped.bulk_create(

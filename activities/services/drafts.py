@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from activities.services.activities import activity_state, event_type, local_day
 from crm import events
 from crm.errors import Conflict, InvalidInput, NotFound
 from crm.fieldkinds import is_blank
-from crm.models import Membership
+from crm.models import Event, Membership
 from crm.permissions import authorize, can_edit_activity, can_log, can_view_draft
 from leads.models import Lead
 
@@ -63,6 +64,7 @@ def save_draft(
             events.record(actor, "created", event_type(kind), draft.pk, lead_id=lead.pk, after=activity_state(draft))
             return draft
         draft = _locked_draft(actor, draft)
+        authorize(can_view_draft(actor, draft))
         authorize(can_edit_activity(actor, draft, kind))
         if revision is not None and revision != draft.revision:
             if (draft.draft_data or {}) == typed:
@@ -98,10 +100,6 @@ def _locked_draft(actor: Membership, draft: Activity) -> Activity:
 
 def _record_saving(actor: Membership, draft: Activity, kind: TypeInfo) -> None:
     """One event per save would drown the log: the last one of the same author within ten minutes is carried on."""
-    from datetime import timedelta
-
-    from crm.models import Event
-
     recent = Event.objects.filter(
         object_type=event_type(kind), object_id=draft.pk, user_id=actor.user_id,
         date_created__gte=timezone.now() - timedelta(minutes=10),

@@ -9,10 +9,18 @@ from django.db.models import Count, Max, Min
 from activities.models import Activity, LeadActivityFact
 from leads.models import Lead
 
+BATCH = 500
+
 
 def refresh_facts(lead_ids: Iterable[int], type_ids: Iterable[int] | None = None) -> None:
     """Make the facts of these leads (for these types, or all) agree with their published activities."""
-    lead_ids = list(set(lead_ids))
+    lead_ids = sorted(set(lead_ids))
+    for start in range(0, len(lead_ids), BATCH):
+        _refresh(lead_ids[start : start + BATCH], type_ids)
+
+
+def _refresh(lead_ids: list[int], type_ids: Iterable[int] | None) -> None:
+    _lock(lead_ids)
     facts = LeadActivityFact.objects.filter(lead_id__in=lead_ids)
     rows = Activity.objects.filter(lead_id__in=lead_ids)
     if type_ids is not None:
@@ -41,10 +49,9 @@ def refresh_facts(lead_ids: Iterable[int], type_ids: Iterable[int] | None = None
 
 
 def add_to_facts(activity: Activity) -> None:
-    """Count one activity that was just published; cheaper than `refresh_facts`. Locks the fact's row."""
-    fact = (
-        LeadActivityFact.objects.select_for_update().filter(type_id=activity.type_id, lead_id=activity.lead_id).first()
-    )
+    """Count one activity that was just published; cheaper than `refresh_facts`. Locks the lead."""
+    _lock([activity.lead_id])
+    fact = LeadActivityFact.objects.filter(type_id=activity.type_id, lead_id=activity.lead_id).first()
     if fact is None:
         refresh_facts([activity.lead_id], [activity.type_id])
         return
@@ -57,3 +64,11 @@ def add_to_facts(activity: Activity) -> None:
     (leads.filter(last_activity_at=None) | leads.filter(last_activity_at__lt=activity.activity_at)).update(
         last_activity_at=activity.activity_at
     )
+
+
+def _lock(lead_ids: list[int]) -> None:
+    """Let nobody else count these leads until the transaction ends: two first activities at once would both insert a fact.
+
+    Without the key, because inserting an activity holds a key share on its lead already.
+    """
+    list(Lead.objects.select_for_update(no_key=True).filter(pk__in=lead_ids).order_by("pk").values_list("pk"))

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from activities.builtin import BUILTINS, Builtin
 from activities.models import Activity, ActivityType, LeadActivityFact
+from activities.services.facts import refresh_facts
 from activities.starters import STARTERS
 from crm import events, ids
 from crm.customfields.catalog import catalog, touch_schema
@@ -130,12 +131,14 @@ def delete_type(actor: Membership, row: ActivityType, confirm_name: str | None) 
         known = catalog(actor.organization)
         own = [use.field.id for use in known.uses(row.fieldset_id) if not use.field.shared]
         leads = list(LeadActivityFact.objects.filter(type_id=row.pk).values_list("lead_id", flat=True))
+        shared = [use.field.id for use in known.uses(row.fieldset_id) if use.field.shared]
+        gone = activities.values("pk")
         for model in TABLES.values():
             model.objects.filter(field_id__in=own).delete()
+            if shared:
+                model.objects.filter(field_id__in=shared, record_key__in=gone).delete()
         activities.delete()
         LeadActivityFact.objects.filter(type_id=row.pk).delete()
-        from activities.services.facts import refresh_facts
-
         refresh_facts(leads)
         fieldset = row.fieldset
         row.delete()

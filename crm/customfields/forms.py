@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from crm.customfields.catalog import Use
 from crm.customfields.lookups import Lookups
+from crm.fieldkinds import many
 from crm.models import Membership
 from crm.permissions import can_edit_field, can_view_field
 
@@ -81,6 +82,15 @@ def value_form(
         else:
             stored = use.field.default if initial is None and raw is None else (initial or {}).get(str(use.field.id))
             field.initial = use.field.kind.initial(stored, use.field, lookups, actor.zone)
+        if use.field.kind.has_options:
+            _offer_removed_only_where_held(field, use)
         form.fields[name] = field
         form.uses[name] = use
     return form
+
+
+def _offer_removed_only_where_held(field: forms.Field, use: Use) -> None:
+    """A removed option stays on the record that holds it, and is no choice for others."""
+    held = {str(item) for item in many(field.initial)}
+    removed = {option.public_id for option in use.field.options if option.removed}
+    field.choices = [choice for choice in field.choices if choice[0] not in removed - held]

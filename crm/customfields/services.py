@@ -94,6 +94,32 @@ def create_field(
     return field
 
 
+def attach_field(
+    actor: Membership, fieldset: FieldSet, field: CustomField, *, required: bool = False,
+    edit_roles: Iterable[int] = (), view_roles: Iterable[int] = (),
+) -> FieldUse:  # fmt: skip
+    """Use a shared field in one more field set. The definition is common; each record keeps its own value."""
+    authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
+    if not field.shared:
+        raise InvalidInput(fields={"field": f"{field.name} is not a shared field."})
+    with schema_change(actor) as known:
+        _require_room(known, fieldset)
+        names = {use.field.name.casefold() for use in known.uses(fieldset.pk)}
+        if field.name.casefold() in names:
+            raise InvalidInput(fields={"field": f"There is a field “{field.name}” already."})
+        last = FieldUse.objects.filter(fieldset=fieldset).aggregate(last=Max("position"))["last"]
+        use = FieldUse.objects.create(
+            organization=actor.organization, fieldset=fieldset, field=field, required=required,
+            position=0 if last is None else last + 1,
+            edit_roles=_clean_roles("edit_roles", edit_roles), view_roles=_clean_roles("view_roles", view_roles),
+        )  # fmt: skip
+        events.record(
+            actor, "updated", f"custom_fields.{fieldset.owner}", field.pk, changed=["fieldsets"],
+            after={"attached": fieldset.pk},
+        )  # fmt: skip
+    return use
+
+
 def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, changes: Mapping[str, Any]) -> CustomField:
     """Change a field's definition or its use in `fieldset`. The kind never changes.
 
@@ -155,6 +181,7 @@ def delete_field(actor: Membership, fieldset: FieldSet, field: CustomField, conf
         use = use_for(fieldset, field)
         if field.shared and FieldUse.objects.filter(field=field).count() > 1:
             use.delete()
+            jobs.enqueue("crm.tasks.purge_use", field.pk, fieldset.pk)
         else:
             field.deleted_at = timezone.now()
             field.save(update_fields=["deleted_at"])

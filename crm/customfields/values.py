@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import Model
 
+from crm.bulk import WORTH_IT, insert_rows
 from crm.customfields.catalog import Catalog
 from crm.models import ValueMoment, ValueNumber, ValueRef, ValueText
 
@@ -53,10 +54,12 @@ def insert_index_many(rows: Rows, *, skip_existing: bool = False) -> None:
             continue
         model = TABLES[name]
         found.sort(key=lambda row: row[:3])
+        if len(found) >= WORTH_IT:
+            insert_rows(model, ("field_id", "lead_id", "record_key", "v"), found)
+            continue
         model.objects.bulk_create(
-            [model(field_id=f, lead_id=lead, record_key=key, v=v) for f, lead, key, v in found],
-            batch_size=BATCH, ignore_conflicts=skip_existing,
-        )  # fmt: skip
+            [model(field_id=f, lead_id=lead, record_key=key, v=v) for f, lead, key, v in found], batch_size=BATCH
+        )
 
 
 def replace_index(

@@ -77,6 +77,7 @@ class Compiler:
         self.free = free
         self.postgres = connection.vendor == "postgresql"
         self.anchors: dict[int, int | str] = {}
+        self.small_fields: set[int] = set()
         self._aliases = 0
         if not self.postgres:
             connection.ensure_connection()
@@ -215,7 +216,9 @@ class Compiler:
         """Return the conditions on a row of the value index, without its lead and record."""
         parts = [fill(f"{alias}.field_id = {{}}", value(searched.field.id))]
         if not isinstance(condition, Exists):
-            parts.append(self.condition(condition, f"{alias}.v", searched.field.kind.whole_days))
+            # The few rows of a small field are read faster than the trigrams that all fields share.
+            column = f"({alias}.v || '')" if searched.field.id in self.small_fields else f"{alias}.v"
+            parts.append(self.condition(condition, column, searched.field.kind.whole_days))
         if searched.guarded and (guard := source.guard(searched, alias, self.actor)) is not None:
             parts.append(guard)
         return parts
@@ -438,7 +441,8 @@ class Compiler:
         if condition.mode == "exact_value":
             return fill(f"{column} = {{}}", value(condition.words[0]))
         end = r"(\W|$)" if condition.mode != "beginning_of_words" else ""
-        regex = "~" if self.postgres else "REGEXP"
+        # The index answers LIKE; asked the regular expression as well, it would read its trigrams twice.
+        regex = "|| '' ~" if self.postgres else "REGEXP"
         parts: list[Sql] = []
         for word in condition.words:
             parts.append(self.contains(column, word))

@@ -20,7 +20,7 @@ from crm.fieldkinds import fold
 from crm.models import Membership
 from leads.search.compiler import ROW, Compiler, Seed, _needs_row
 from leads.search.cursors import decode_cursor, encode_cursor
-from leads.search.language import CustomValue, FreeText, Node, Query, Related, Where, conjuncts, parse
+from leads.search.language import CustomValue, FreeText, Node, Query, Related, TextIs, Where, conjuncts, parse
 from leads.search.moments import Clock
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, value
@@ -30,7 +30,10 @@ __all__ = ["Page", "count", "id_subquery", "parse", "run", "sort_names"]
 CAPPED = 10_000
 MAX_LIMIT = 1000
 _SEVERAL_PER_RECORD = 3
+_LOOKED_AT = CAPPED * _SEVERAL_PER_RECORD + 1
+_SMALL = 10_000
 _estimates: dict[int, tuple[float, int]] = {}
+_text_rows: dict[int, tuple[float, int]] = {}
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,9 @@ class _Search:
         self.scope, self.nodes = query.source.absorb(actor, nodes, clock)
         self.part = part
         self.bound = probe_bound(actor)
+        if self.compiler.postgres:
+            small = {field_id for node in self.nodes for field_id in _text_fields(node) if _is_small(field_id)}
+            self.compiler.small_fields = self.free.small_fields = small
 
     # --- what matches -------------------------------------------------------------------------------------------------
     def everything(self) -> Sql:
@@ -188,21 +194,22 @@ class _Search:
         driver = self.driver()
         narrow: list[int] | None = None
         candidates = self._candidates(driver)
+        counted: tuple[int, int] | None = None
         if driver is not None or self.nodes:
             found = _rows(fill("{} LIMIT {}", candidates, value(self.bound + 1)))
             ids = {row[0] for row in found}
-            if len(found) > self.bound and len(ids) <= self.bound // _SEVERAL_PER_RECORD:
-                # Few records that match many times: look on before walking all rows for them.
-                found = _rows(fill("{} LIMIT {}", candidates, value(20 * self.bound + 1)))
-                ids = {row[0] for row in found}
-                if len(found) <= 20 * self.bound:
-                    narrow = sorted(ids)
-            elif len(found) <= self.bound:
+            few = len(ids) <= self.bound // _SEVERAL_PER_RECORD
+            if len(found) <= self.bound:
                 narrow = sorted(ids)
+            elif driver is not None and (few or count == "capped"):
+                counted = self._counted(candidates)
+                if counted[0] < _LOOKED_AT and counted[1] <= self.bound:
+                    # Few records that match many times: known after all, no need to walk all rows for them.
+                    narrow = [row[0] for row in _rows(fill("SELECT DISTINCT id FROM ({}) c", candidates))]
         rows = self._walk(sort, limit + 1, after, narrow)
         shown = rows[:limit]
         cursor = encode_cursor(sort.name, _json(shown[-1][1]), shown[-1][0]) if len(rows) > limit else ""
-        total, exact = self._total(count, driver, candidates, narrow)
+        total, exact = self._total(count, candidates, narrow, counted)
         return Page(tuple(row[0] for row in shown), cursor, total, exact)
 
     def _walk(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, narrow: list[int] | None) -> list[Any]:
@@ -237,8 +244,15 @@ class _Search:
             known = Sql(f"r.id IN ({', '.join(str(int(number)) for number in narrow)})")
         return both([known, fill("r.organization_id = {}", value(self.actor.organization_id))])
 
+    def _counted(self, candidates: Sql) -> tuple[int, int]:
+        """Return how many rows and how many different records the candidates have, as far as `_LOOKED_AT` rows show."""
+        rows, records = _rows(
+            fill("SELECT COUNT(*), COUNT(DISTINCT id) FROM ({} LIMIT {}) c", candidates, value(_LOOKED_AT))
+        )[0]
+        return int(rows), int(records)
+
     def _total(
-        self, count: str, driver: tuple[int, Seed] | None, candidates: Sql, narrow: list[int] | None
+        self, count: str, candidates: Sql, narrow: list[int] | None, counted: tuple[int, int] | None
     ) -> tuple[int | None, bool]:
         if count == "no":
             return None, False
@@ -246,15 +260,11 @@ class _Search:
             return len(narrow), True
         if count == "exact":
             return self.exact(), True
-        if driver is not None:
-            # Records may come several times: look at a few times as many rows before sorting them out.
-            stop = CAPPED * _SEVERAL_PER_RECORD + 1
-            rows, records = _rows(
-                fill("SELECT COUNT(*), COUNT(DISTINCT id) FROM ({} LIMIT {}) c", candidates, value(stop))
-            )[0]
+        if counted is not None:
+            rows, records = counted
             if records > CAPPED:
                 return CAPPED, False
-            if rows < stop:
+            if rows < _LOOKED_AT:
                 return records, True
             candidates = fill("SELECT DISTINCT id FROM ({}) c", candidates)
         found = _rows(fill("SELECT COUNT(*) FROM ({} LIMIT {}) c", candidates, value(CAPPED + 1)))[0][0]
@@ -262,6 +272,26 @@ class _Search:
 
     def exact(self) -> int:
         return int(_rows(fill("SELECT COUNT(*) FROM ({}) c", self.everything()))[0][0])
+
+
+def _text_fields(node: Node) -> Iterator[int]:
+    """Yield the ids of the custom fields whose text a node asks about, however deep."""
+    if isinstance(node, Where) and isinstance(node.field, CustomValue) and isinstance(node.condition, TextIs):
+        yield node.field.field.id
+    for child in (*getattr(node, "nodes", ()), *([node.query] if isinstance(node, Related) else [])):
+        yield from _text_fields(child)
+
+
+def _is_small(field_id: int) -> bool:
+    """Return whether a text field has few rows, counted at most every ten minutes."""
+    at, rows = _text_rows.get(field_id, (0.0, 0))
+    if time.monotonic() - at > 600 or not at:
+        counted = Sql(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM value_text WHERE field_id = %s LIMIT %s) c", (field_id, _SMALL + 1)
+        )
+        rows = int(_rows(counted)[0][0])
+        _text_rows[field_id] = (time.monotonic(), rows)
+    return rows <= _SMALL
 
 
 def _table_of(searched: CustomValue) -> str:

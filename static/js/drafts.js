@@ -70,7 +70,8 @@ function save(state, keepalive = false) {
     .then(async (response) => {
       if (response.status === 204) { state.sent = now; say(state, ""); forget(state); return; }
       if (response.status === 409) return conflict(state, await response.json());
-      if (response.type === "opaqueredirect" || response.status === 401 || response.status === 403) {
+      const isJson = (response.headers.get("Content-Type") || "").includes("json");
+      if (response.type === "opaqueredirect" || response.status === 401 || (response.status === 403 && !isJson)) {
         return keep(state, "Your session has ended. Your text is kept in this browser; sign in again to go on.");
       }
       if (!response.ok) {
@@ -152,6 +153,7 @@ function fill(form, pairs) {
     const found = values.get(control.name) || [];
     if (control.tomselect) control.tomselect.setValue(found);
     else if (control.multiple) for (const option of control.options) option.selected = found.includes(option.value);
+    else if (control.type === "checkbox" || control.type === "radio") control.checked = found.includes(control.value);
     else control.value = found[0] ?? "";
   }
 }
@@ -211,7 +213,10 @@ addEventListener("pagehide", () => {
 });
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState !== "hidden") return;
-  for (const form of document.querySelectorAll("form[data-activity-form]")) save(states.get(form), true);
+  for (const form of document.querySelectorAll("form[data-activity-form]")) {
+    const state = states.get(form);
+    if (state) save(state, true);
+  }
 });
 
 document.addEventListener("click", (event) => {

@@ -30,7 +30,9 @@ def operations() -> list[tuple[str, str, list[str]]]:
         for method, operation in methods.items():
             schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             name = schema.get("$ref", "").rpartition("/")[2]
-            rows.append((method.upper(), path, list(found["components"]["schemas"].get(name, {}).get("properties", {}))))
+            rows.append(
+                (method.upper(), path, list(found["components"]["schemas"].get(name, {}).get("properties", {})))
+            )
     return rows
 
 
@@ -66,13 +68,22 @@ def test_reads_survive_nasty_queries(api: Api, world: World) -> None:
                 attempt(api, method, f"{filled(path, world, real=True)}?{query}")
 
 
-@pytest.mark.parametrize("nasty", NASTY, ids=lambda value: repr(value)[:20])
-def test_writes_survive_nasty_bodies(api: Api, world: World, nasty: Any) -> None:
+@pytest.mark.parametrize("turn", range(3))
+def test_writes_survive_nasty_bodies(api: Api, world: World, turn: int) -> None:
+    """Every key of every endpoint gets another nasty value in each turn."""
     users = f"custom.{world.ours.fields['Users']}"
     base = {"lead_id": world.ours.leads[0].public_id, "name": "N", "type": "text", "text": "t", "note": "n"}
     base |= {"custom_activity_type_id": world.ours.type_row.public_id, "title": "t"}
+    number = turn
     for method, path, keys in operations():
         if method in ("POST", "PUT") and keys:
-            for key in [*keys, users, "custom", "custom_fields", f"{users}.add", "note_html", "to", "duration", "_fields", "_limit"]:
-                attempt(api, method, filled(path, world, real=True), {**base, key: nasty})
-            attempt(api, method, filled(path, world, real=True), nasty)
+            for key in [*keys, users, "custom", f"{users}.add", "note_html", "duration", "_fields"]:
+                number += 7
+                attempt(api, method, filled(path, world, real=True), {**base, key: NASTY[number % len(NASTY)]})
+            attempt(api, method, filled(path, world, real=True), NASTY[number % len(NASTY)])
+
+
+def test_broken_characters_are_named(api: Api) -> None:
+    for text in ("\ud800", "a\x00b"):
+        found = api.post("lead/", {"name": text}, status=400)
+        assert found["field-errors"] == {"name": "Remove the NUL or broken characters."}

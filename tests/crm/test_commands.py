@@ -107,7 +107,11 @@ def test_generated_data_agrees_with_its_index_and_repeats_for_a_seed() -> None:
             for row in Activity.objects.all()[:40]:
                 assert len(row.values) == 10
                 for name, wanted in index_rows(known, row.lead_id, row.pk, row.values).by_table.items():
-                    found = TABLES[name].objects.filter(record_key=row.pk).values_list("field_id", "lead_id", "record_key", "v")
+                    found = (
+                        TABLES[name]
+                        .objects.filter(record_key=row.pk)
+                        .values_list("field_id", "lead_id", "record_key", "v")
+                    )
                     assert set(found) == set(wanted)
             types = ActivityType.objects.filter(builtin="").values("pk")
             assert sum(LeadActivityFact.objects.filter(type_id__in=types).values_list("count", flat=True)) == 400

@@ -45,7 +45,9 @@ def test_each_page_answers_a_member(world) -> None:
     for name, address in addresses(world.ours).items():
         response = client.get(address)
         assert response.status_code == 200, f"{name} {address}: {response.status_code}"
-        assert response.headers["Cache-Control"] == "no-store, private" or "private" in response.headers["Cache-Control"]
+        assert (
+            response.headers["Cache-Control"] == "no-store, private" or "private" in response.headers["Cache-Control"]
+        )
 
 
 def test_strangers_get_the_same_404_as_for_nothing(world) -> None:

@@ -92,11 +92,17 @@ def test_a_killed_worker_loses_nothing_and_repeats_nothing(world: World, tmp_pat
         held = Counter(values[qualified] for values in made.values_list("values", flat=True))
         assert held == Counter(f"row {n}" for n in range(1, ROWS + 1) if n % 7)
         assert Activity.objects.count() == before + ROWS - refused
-        assert ValueNumber.objects.filter(field_id=int(users), record_key__in=made.values("pk")).count() == ROWS - refused
-        assert Event.objects.filter(object_type="activity.custom_activity", action="created", door="import").count() == ROWS - refused
-        assert sum(LeadActivityFact.objects.filter(type_id=ours.type_row.pk).values_list("count", flat=True)) == Activity.objects.filter(
-            type_id=ours.type_row.pk
-        ).count()
+        assert (
+            ValueNumber.objects.filter(field_id=int(users), record_key__in=made.values("pk")).count() == ROWS - refused
+        )
+        assert (
+            Event.objects.filter(object_type="activity.custom_activity", action="created", door="import").count()
+            == ROWS - refused
+        )
+        assert (
+            sum(LeadActivityFact.objects.filter(type_id=ours.type_row.pk).values_list("count", flat=True))
+            == Activity.objects.filter(type_id=ours.type_row.pk).count()
+        )
 
 
 @pytest.mark.django_db(transaction=True)

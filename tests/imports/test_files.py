@@ -64,7 +64,12 @@ def test_an_odd_file_is_read(tmp_path: Path, name: str, content: bytes, encoding
     path = tmp_path / "file.csv"
     path.write_bytes(content)
     table = inspect(path)
-    assert (table.encoding, table.delimiter, table.headers, table.rows_total) == (encoding, delimiter, ["name", "city"], 1)
+    assert (table.encoding, table.delimiter, table.headers, table.rows_total) == (
+        encoding,
+        delimiter,
+        ["name", "city"],
+        1,
+    )
     rows = list(read_rows(path, table.encoding, table.delimiter, table.headers))
     assert [row.cells for row in rows] == [{"name": "Müller", "city": "Köln"}]
 

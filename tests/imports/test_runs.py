@@ -34,7 +34,9 @@ def ours(world: World) -> Iterator[Tenant]:
         yield world.ours
 
 
-def upload(tenant: Tenant, text: str, target: str = "activities", actor: Any = None, name: str = "file.csv") -> ImportRun:
+def upload(
+    tenant: Tenant, text: str, target: str = "activities", actor: Any = None, name: str = "file.csv"
+) -> ImportRun:
     return imports.start_run(actor or tenant.admin, target, name, io.BytesIO(text.encode()))
 
 
@@ -56,11 +58,15 @@ def errors_of(run: ImportRun) -> list[str]:
 
 def everything() -> dict[str, int]:
     """How many rows each table of ours holds."""
-    tables = [name for name in connection.introspection.table_names() if not name.startswith(("sqlite", "django_", "crm_import"))]
+    tables = [
+        name
+        for name in connection.introspection.table_names()
+        if not name.startswith(("sqlite", "django_", "crm_import"))
+    ]
     counts = {}
     with connection.cursor() as cursor:
         for name in tables:
-            cursor.execute(f'SELECT count(*) FROM "{name}"')  # noqa: S608
+            cursor.execute(f'SELECT count(*) FROM "{name}"')
             counts[name] = cursor.fetchone()[0]
     return counts
 
@@ -81,7 +87,9 @@ def test_rows_become_activities(ours: Tenant) -> None:
     assert ValueRef.objects.filter(record_key=first.pk).count() == 1
     second = Activity.objects.get(external_id="x-2")
     assert second.user_id == ours.admin.user_id
-    actions = Event.objects.filter(object_id=first.pk, object_type="activity.custom_activity").values_list("action", "door")
+    actions = Event.objects.filter(object_id=first.pk, object_type="activity.custom_activity").values_list(
+        "action", "door"
+    )
     assert ("created", "import") in actions and ("published", "import") in actions
 
 
@@ -138,7 +146,8 @@ def test_an_ambiguous_lead_lists_the_candidates(ours: Tenant) -> None:
 
 def test_leads_are_found_by_email_and_phone(ours: Tenant) -> None:
     run = import_text(
-        ours, "custom_activity_type,lead_email,lead_phone\nQualifying call,HELLO@acme.example,\nQualifying call,,+1 202 555 0102\n"
+        ours,
+        "custom_activity_type,lead_email,lead_phone\nQualifying call,HELLO@acme.example,\nQualifying call,,+1 202 555 0102\n",
     )
     assert run.counts == {"create": 2}
     assert list(Activity.objects.order_by("-pk").values_list("lead__name", flat=True)[:2]) == ["Bluth", "Acme"]
@@ -155,7 +164,12 @@ def test_failed_rows_come_back_as_a_file_that_imports(ours: Tenant) -> None:
 def test_columns_that_are_kept_by_touchpoint_are_never_assigned(ours: Tenant) -> None:
     text = "custom_activity_type,lead_name,created_by,status,organization,Ｉd\nQualifying call,Acme,user@ours.example,draft,2,1\n"
     run = upload(ours, text)
-    assert [run.options["mapping"][name] for name in ("created_by", "status", "organization", "Ｉd")] == ["", "", "", ""]
+    assert [run.options["mapping"][name] for name in ("created_by", "status", "organization", "Ｉd")] == [
+        "",
+        "",
+        "",
+        "",
+    ]
     with pytest.raises(InvalidInput):
         imports.set_mapping(ours.admin, run, {"mapping": run.options["mapping"] | {"status": "created_by"}})
     run = import_text(ours, text)

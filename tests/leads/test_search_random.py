@@ -45,7 +45,7 @@ class Rich:
         archive_later = create_type(admin, name="Old habit")
         options = ["One", "Two", "Three"]
         for row in [*self.types, archive_later]:
-            make: Any = lambda name, kind, **more: create_field(admin, row.fieldset, name=name, kind=kind, **more)  # noqa: B023, E731
+            make: Any = lambda name, kind, **more: create_field(admin, row.fieldset, name=name, kind=kind, **more)  # noqa: E731
             make("Text", "text"), make("Amount", "number"), make("Day", "date"), make("Moment", "datetime")
             make("Choice", "choices", options=options), make("Several", "choices", options=options, multiple=True)
             make("Who", "user"), make("Yes", "checkbox")

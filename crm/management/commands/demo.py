@@ -87,14 +87,18 @@ class Command(BaseCommand):
             return
         if organization:
             # A first run was interrupted: what it left is incomplete and nobody has used it.
-            raise CommandError("The demo organization is incomplete. Delete the database in DATA_DIR and run this again.")
+            raise CommandError(
+                "The demo organization is incomplete. Delete the database in DATA_DIR and run this again."
+            )
         with transaction.atomic():
             admin = provision_organization(
                 "Harbor Demo", SLUG, ADMIN[0], plan="scale", first_name=ADMIN[1], last_name=ADMIN[2]
             )
             with scope(admin.organization), events.door("system"):
                 fill(admin)
-        self.stdout.write("The demo organization “Harbor Demo” is ready: 2,067 complaints about 177 companies, and more.")
+        self.stdout.write(
+            "The demo organization “Harbor Demo” is ready: 2,067 complaints about 177 companies, and more."
+        )
 
 
 def fill(admin: Membership) -> None:
@@ -135,7 +139,9 @@ def _import_complaints(admin: Membership) -> None:
     run.save(update_fields=["state"])
     run = run_now(admin, run)
     if run.counts.get("error"):
-        raise CommandError(f"{run.counts['error']} rows of {FILE.name} were refused; the first reason is in Import & export.")
+        raise CommandError(
+            f"{run.counts['error']} rows of {FILE.name} were refused; the first reason is in Import & export."
+        )
 
 
 class _with_days:
@@ -177,7 +183,9 @@ def _contacts_and_statuses(admin: Membership, leads: list[Lead], chance: random.
             phones=[f"+1202555{chance.randint(100, 199):04}"],
         )  # fmt: skip
         if index % 2:
-            update_lead(admin, lead, {"status": known[chance.choice((1, 2, 2, 3, 3, 4))], "url": f"https://{domain}.example"})
+            update_lead(
+                admin, lead, {"status": known[chance.choice((1, 2, 2, 3, 3, 4))], "url": f"https://{domain}.example"}
+            )
 
 
 def _recent(admin: Membership, members: list[Membership], leads: list[Lead], chance: random.Random) -> None:
@@ -272,7 +280,11 @@ def _values(name: str, chance: random.Random, at: datetime, members: list[Member
 def _work(members: list[Membership], leads: list[Lead], chance: random.Random) -> None:
     """Open tasks and two shared searches, so that no page starts empty."""
     today = timezone.now().date()
-    texts = ("Send the monthly complaint summary", "Call back about the disputed report", "Prepare the quarterly review")
+    texts = (
+        "Send the monthly complaint summary",
+        "Call back about the disputed report",
+        "Prepare the quarterly review",
+    )
     for index, lead in enumerate(leads[:12]):
         member = members[index % 4]
         create_task(member, lead, texts[index % 3], due_date=today + timedelta(days=chance.randint(-2, 12)))

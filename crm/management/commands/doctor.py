@@ -36,7 +36,9 @@ class Command(BaseCommand):
             try:
                 findings = list(check())
             except DatabaseError as error:
-                findings = [(False, f"{(check.__doc__ or '').split('.')[0]}: the database said “{str(error).strip()}”.")]
+                findings = [
+                    (False, f"{(check.__doc__ or '').split('.')[0]}: the database said “{str(error).strip()}”.")
+                ]
             for well, sentence in findings:
                 wrong += not well
                 self.stdout.write(f"{'ok   ' if well else 'WRONG'} {sentence}")
@@ -55,9 +57,14 @@ def database() -> Iterator[Finding]:
             cursor.execute("PRAGMA journal_mode")
             mode = cursor.fetchone()[0]
             yield True, f"The database is SQLite {version} at {settings.DATABASES['default']['NAME']}."
-            yield mode == "wal", f"SQLite's journal mode is {mode}; readers and the writer need WAL to work side by side."
+            yield (
+                mode == "wal",
+                f"SQLite's journal mode is {mode}; readers and the writer need WAL to work side by side.",
+            )
             return
-        cursor.execute("SELECT current_setting('server_version'), current_user, rolsuper FROM pg_roles WHERE rolname = current_user")
+        cursor.execute(
+            "SELECT current_setting('server_version'), current_user, rolsuper FROM pg_roles WHERE rolname = current_user"
+        )
         version, role, superuser = cursor.fetchone()
         yield True, f"The database is PostgreSQL {version}, reached as {role}."
         yield (
@@ -83,7 +90,10 @@ def trigrams() -> Iterator[Finding]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
         if cursor.fetchone() is None:
-            yield False, "The extension pg_trgm is missing, so “contains” searches read every value. Run as a superuser: CREATE EXTENSION pg_trgm; then manage.py migrate"
+            yield (
+                False,
+                "The extension pg_trgm is missing, so “contains” searches read every value. Run as a superuser: CREATE EXTENSION pg_trgm; then manage.py migrate",
+            )
             return
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%gin_trgm_ops%'")
         yield True, f"pg_trgm is there, with {cursor.fetchone()[0]} indexes."
@@ -96,7 +106,12 @@ def cached() -> Iterator[Finding]:
         well = cache.get("doctor") == "well"
     except DatabaseError:
         well = False
-    yield well, "The cache keeps what it is given." if well else "The cache's table is missing. Run: manage.py createcachetable"
+    yield (
+        well,
+        "The cache keeps what it is given."
+        if well
+        else "The cache's table is missing. Run: manage.py createcachetable",
+    )
 
 
 def worker() -> Iterator[Finding]:
@@ -107,15 +122,26 @@ def worker() -> Iterator[Finding]:
     else:
         yield not waiting, f"No worker is running and {waiting} jobs wait. Start one with: manage.py worker"
     stuck = ImportRun.unscoped.filter(
-        state__in=(ImportRun.State.RUNNING, ImportRun.State.CHECKING), date_created__lt=timezone.now() - timedelta(hours=6)
+        state__in=(ImportRun.State.RUNNING, ImportRun.State.CHECKING),
+        date_created__lt=timezone.now() - timedelta(hours=6),
     ).count()
-    yield not stuck, f"{stuck} imports run for more than six hours; restarting the worker takes them up again." if stuck else "No import is stuck."
+    yield (
+        not stuck,
+        f"{stuck} imports run for more than six hours; restarting the worker takes them up again."
+        if stuck
+        else "No import is stuck.",
+    )
 
 
 def files() -> Iterator[Finding]:
     """Are static files collected, and can files be written?"""
     manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
-    yield manifest.exists(), "Static files are collected." if manifest.exists() else "Static files are not collected. Run: manage.py collectstatic --noinput"
+    yield (
+        manifest.exists(),
+        "Static files are collected."
+        if manifest.exists()
+        else "Static files are not collected. Run: manage.py collectstatic --noinput",
+    )
     probe = Path(settings.DATA_DIR) / ".doctor"
     try:
         probe.write_text("")
@@ -151,7 +177,10 @@ def index_agrees() -> Iterator[Finding]:
 
 def debug() -> Iterator[Finding]:
     """Is the server safe to show?"""
-    yield not settings.DEBUG, "DEBUG is on: errors show code and settings. Unset it." if settings.DEBUG else "DEBUG is off."
+    yield (
+        not settings.DEBUG,
+        "DEBUG is on: errors show code and settings. Unset it." if settings.DEBUG else "DEBUG is off.",
+    )
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

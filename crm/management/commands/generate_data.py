@@ -112,9 +112,7 @@ class Maker:
         self.users = list(Membership.objects.filter(removed_at=None).order_by("pk").values_list("user_id", flat=True))
         self.now = timezone.now().replace(microsecond=0)
         known = catalog(actor.organization)
-        self.fields = {
-            row.pk: {use.field.name: use.field for use in known.uses(row.fieldset_id)} for row in self.types
-        }
+        self.fields = {row.pk: {use.field.name: use.field for use in known.uses(row.fieldset_id)} for row in self.types}
         self.first_lead = self.last_lead = 0
 
     def leads(self, number: int) -> None:
@@ -200,10 +198,14 @@ class Maker:
             index[table].setdefault(field_id, []).extend((field_id, lead, pk, v) for v in indexed)
 
         outcome = fields["Outcome"].options[min(int(chance.expovariate(0.6)), len(OUTCOMES) - 1)].id
-        topics = sorted({fields["Topics"].options[int(len(TOPICS) * chance.random() ** 2)].id for _ in range(chance.randint(1, 3))})
+        topics = sorted(
+            {fields["Topics"].options[int(len(TOPICS) * chance.random() ** 2)].id for _ in range(chance.randint(1, 3))}
+        )
         amount = int(chance.lognormvariate(6.5, 1.2))
         due = day + timedelta(days=chance.randint(-10, 60))
-        contact_at = datetime(due.year, due.month, due.day, chance.randint(7, 18), chance.choice((0, 15, 30, 45)), tzinfo=UTC)
+        contact_at = datetime(
+            due.year, due.month, due.day, chance.randint(7, 18), chance.choice((0, 15, 30, 45)), tzinfo=UTC
+        )
         summary = " ".join(chance.choices(WORDS, k=5))
         notes = " ".join(chance.choices(WORDS, k=chance.randint(8, 25)))
         count = int(chance.lognormvariate(2.5, 1.1))
@@ -225,14 +227,14 @@ class Maker:
         facts, leads, activities = LeadActivityFact._meta.db_table, Lead._meta.db_table, Activity._meta.db_table
         ids = ", ".join(str(row.pk) for row in self.types)
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {facts} WHERE type_id IN ({ids})")  # noqa: S608 (names and numbers of ours)
+            cursor.execute(f"DELETE FROM {facts} WHERE type_id IN ({ids})")
             cursor.execute(
-                f"INSERT INTO {facts} (type_id, lead_id, count, first_at, last_at) "  # noqa: S608
+                f"INSERT INTO {facts} (type_id, lead_id, count, first_at, last_at) "
                 f"SELECT type_id, lead_id, count(*), min(activity_at), max(activity_at) FROM {activities} "
                 f"WHERE type_id IN ({ids}) AND status = 'published' GROUP BY type_id, lead_id"
             )
             cursor.execute(
-                f"UPDATE {leads} SET last_activity_at = "  # noqa: S608
+                f"UPDATE {leads} SET last_activity_at = "
                 f"(SELECT max(last_at) FROM {facts} WHERE {facts}.lead_id = {leads}.id) WHERE organization_id = %s",
                 [self.organization.pk],
             )
@@ -262,12 +264,12 @@ def _insert(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]])
                     copy.write("".join("\t".join(map(str, row)) + "\n" for row in rows[start : start + 2000]))
             return
         marks = ", ".join("?" * len(columns))
-        cursor.cursor.connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+        cursor.cursor.connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
 
 
 def _next_id(model: type) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT coalesce(max(id), 0) FROM {model._meta.db_table}")  # noqa: S608
+        cursor.execute(f"SELECT coalesce(max(id), 0) FROM {model._meta.db_table}")
         return cursor.fetchone()[0] + 1
 
 
@@ -275,7 +277,7 @@ def _set_sequence(model: type) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             table = model._meta.db_table
-            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")  # noqa: S608
+            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
 
 
 def _analyze() -> None:

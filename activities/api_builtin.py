@@ -1,0 +1,166 @@
+"""REST doors to notes, calls, emails, SMS and meetings, and to system entries (read only)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router
+
+from activities.api import LIST_QUERY, activity_rows, update_from, who_and_when
+from activities.api_objects import activities_json, plain_text
+from activities.builtin import BUILTINS
+from activities.models import Activity
+from activities.queries import TypeInfo, activity_for, type_catalog
+from activities.services.activities import delete_activity, log_activity
+from crm.api import (
+    Body,
+    listing,
+    shows,
+)  # fmt: skip
+from crm.customfields.catalog import catalog
+from crm.errors import InvalidInput, NotFound
+from leads.api import lead_given
+
+router = Router(tags=["Notes, calls, emails, SMS, meetings"])
+
+
+class ActivityBody(Body):
+    lead_id: str | None = None
+    contact_id: str | None = None
+    user_id: str | None = None
+    created_by_id: str | None = None
+    activity_at: str | None = None
+    date_created: str | None = None
+    pinned: bool | None = None
+
+
+# Keys of Close's that mean one of our fields: (their key, our key, how to read it).
+_ALIASES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+    ("note_html", "note", lambda value: plain_text(str(value))),
+    ("user_note_html", "note", lambda value: plain_text(str(value))),
+    ("body_html", "body_text", lambda value: plain_text(str(value))),
+    ("remote_phone", "phone", lambda value: value),
+    ("to", "to", lambda value: ", ".join(map(str, value)) if isinstance(value, list) else value),
+)
+PATHS = {"status_change": "status_change/lead"}
+
+
+def _builtin_given(request: HttpRequest, kind: TypeInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return raw values by `cf_` id of the built-in fields that a body holds."""
+    known = {
+        use.field.builtin.partition(".")[2]: use.field.public_id
+        for use in catalog(request.organization).uses(kind.fieldset_id)
+    }
+    found = {known[key]: value for key, value in given.items() if key in known}
+    for theirs, ours, read in _ALIASES:
+        if given.get(theirs) is not None and ours in known:
+            found[known[ours]] = read(given[theirs])
+    return found
+
+
+def _kind(request: HttpRequest, slug: str) -> TypeInfo:
+    kind = type_catalog(request.organization).builtin(slug)
+    if kind is None:
+        raise NotFound("There is no such kind of activity.")
+    return kind
+
+
+def _one(request: HttpRequest, kind: TypeInfo, activity_id: str) -> Activity:
+    row = activity_for(request.actor, activity_id)
+    if row.type_id != kind.id:
+        raise NotFound("There is no such activity.")
+    return row
+
+
+def _serve(slug: str) -> None:
+    """Add the endpoints of one built-in kind; system entries can only be read."""
+    declared = BUILTINS[slug]
+    path, name, example = (
+        f"/activity/{PATHS.get(slug, slug)}/",
+        declared.name,
+        {"id": "acti_…", "_type": declared.api_type},
+    )
+    fields = {field.key: field.options[0] if field.options else f"({field.kind})" for field in declared.fields}
+
+    @router.get(path, operation_id=f"list_{slug}", summary=f"List: {name}", openapi_extra=shows(
+        {"data": [{**example, **fields}], "has_more": False}, query=LIST_QUERY))  # fmt: skip
+    def list_kind(request: HttpRequest) -> Any:
+        rows, order = activity_rows(request, [_kind(request, slug)])
+        return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
+
+    @router.get(
+        path + "{activity_id}/",
+        operation_id=f"get_{slug}",
+        summary=f"One: {name}",
+        openapi_extra=shows({**example, **fields}),
+    )
+    def get_kind(request: HttpRequest, activity_id: str) -> Any:
+        return activities_json(request, [_one(request, _kind(request, slug), activity_id)])[0]
+
+    if declared.system:
+        return
+
+    @router.post(
+        path,
+        operation_id=f"create_{slug}",
+        summary=f"Log: {name}",
+        openapi_extra=shows({**example, **fields}, sends={"lead_id": "lead_…", **fields}),
+    )
+    def create_kind(request: HttpRequest, body: ActivityBody) -> Any:
+        given, kind = body.given(), _kind(request, slug)
+        lead = lead_given(request, given.get("lead_id"))
+        status = Activity.Status.DRAFT if given.get("status") == "draft" else Activity.Status.PUBLISHED
+        with _named_by_key(request, kind):
+            row = log_activity(
+                request.actor, lead, kind, custom=_builtin_given(request, kind, given), status=status,
+                **who_and_when(request, lead, given),
+            )  # fmt: skip
+        return activities_json(request, [row])[0]
+
+    @router.put(
+        path + "{activity_id}/",
+        operation_id=f"update_{slug}",
+        summary=f"Change: {name}",
+        openapi_extra=shows({**example, **fields}, sends=fields),
+    )
+    def update_kind(request: HttpRequest, activity_id: str, body: ActivityBody) -> Any:
+        kind, given = _kind(request, slug), body.given()
+        row = _one(request, kind, activity_id)
+        publishes = row.is_draft and given.get("status") not in (None, "draft")
+        with _named_by_key(request, kind):
+            return update_from(
+                request, kind, row, given, _builtin_given(request, kind, given) or None,
+                Activity.Status.PUBLISHED if publishes else None,
+            )  # fmt: skip
+
+    @router.delete(
+        path + "{activity_id}/", operation_id=f"delete_{slug}", summary=f"Delete: {name}", openapi_extra=shows({})
+    )
+    def delete_kind(request: HttpRequest, activity_id: str) -> Any:
+        delete_activity(request.actor, _one(request, _kind(request, slug), activity_id))
+        return {}
+
+
+class _named_by_key:
+    """Inside, errors of built-in fields are named by their API key (`note`) instead of `custom.cf_…`."""
+
+    def __init__(self, request: HttpRequest, kind: TypeInfo) -> None:
+        self.names = {
+            f"custom.{use.field.public_id}": use.field.builtin.partition(".")[2]
+            for use in catalog(request.organization).uses(kind.fieldset_id)
+        }
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, InvalidInput) and error.fields:
+            raise InvalidInput(
+                fields={self.names.get(key, key): words for key, words in error.fields.items()}
+            ) from error
+
+
+for _slug in BUILTINS:
+    _serve(_slug)

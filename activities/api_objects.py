@@ -1,0 +1,145 @@
+"""Activities as the REST API shows them: custom ones with flat keys, built-in kinds with Close's."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+
+from activities.builtin import BUILTINS
+from activities.models import Activity
+from activities.queries import TypeInfo, type_catalog, visible_with_drafts
+from crm import ids
+from crm.api import (
+    custom_json,
+    lookups,
+    name_of,
+    renders,
+    stamp,
+    user_id_of,
+)  # fmt: skip
+from crm.customfields.catalog import Use, catalog
+from crm.fieldkinds import InvalidValue, is_blank
+from crm.permissions import can_view_field
+
+
+def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict[str, Any]]:
+    """Return activities of any type; members are loaded once for all of them."""
+    types = type_catalog(request.organization)
+    return [_activity_json(request, row, types.get(row.type_id)) for row in rows]
+
+
+def _activity_json(request: HttpRequest, row: Activity, kind: TypeInfo) -> dict[str, Any]:
+    uses = catalog(request.organization).uses(kind.fieldset_id)
+    values = row.values if row.draft_data is None else _with_typed(request, uses, row)
+    common = {
+        "id": row.public_id,
+        "_type": "CustomActivity" if kind.is_custom else BUILTINS[kind.builtin].api_type,
+        "lead_id": ids.encode("lead", row.lead_id),
+        "contact_id": ids.encode("cont", row.contact_id) if row.contact_id else None,
+        "user_id": user_id_of(row.user_id),
+        "user_name": name_of(request, row.user_id),
+        "users": [],
+        "organization_id": request.organization.public_id,
+        "created_by": user_id_of(row.created_by_id),
+        "created_by_name": name_of(request, row.created_by_id),
+        "updated_by": user_id_of(row.updated_by_id),
+        "updated_by_name": name_of(request, row.updated_by_id),
+        "date_created": stamp(row.date_created),
+        "date_updated": stamp(row.date_updated),
+        "activity_at": stamp(row.activity_at),
+        "pinned": row.pinned_at is not None,
+        "pinned_at": stamp(row.pinned_at),
+        "external_id": row.external_id,
+    }
+    if not kind.is_custom:
+        return common | _builtin_json(request, kind, uses, row, values)
+    return {
+        **common,
+        "custom_activity_type_id": kind.public_id,
+        "status": str(row.status),
+        "published_at": stamp(row.published_at),
+        "last_published_at": stamp(row.published_at),
+        **custom_json(request, uses, values),
+    }
+
+
+def _with_typed(request: HttpRequest, uses: Iterable[Use], row: Activity) -> dict[str, Any]:
+    """Return a draft's values with the part of what was typed in the page that is valid."""
+    found = dict(row.values)
+    at = lookups(request).at(row.lead_id)
+    for use in uses:
+        raw = row.draft_data.get(use.field.public_id)
+        if is_blank(raw):
+            continue
+        try:
+            found[str(use.field.id)] = use.field.kind.clean(raw, use.field, at, request.actor.zone)
+        except InvalidValue:
+            continue
+    return found
+
+
+def _builtin_json(
+    request: HttpRequest, kind: TypeInfo, uses: Iterable[Use], row: Activity, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for use in uses:
+        key = use.field.builtin.partition(".")[2]
+        shown = values.get(str(use.field.id)) if can_view_field(request.actor, use) else None
+        found[key] = use.field.kind.to_api(shown, use.field, lookups(request))
+    shape = _SHAPES.get(kind.builtin)
+    return shape(found, row) if shape else found
+
+
+def _html(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return f"<body>{''.join(f'<p>{html.escape(line)}</p>' for line in text.splitlines() or [''])}</body>"
+
+
+def plain_text(markup: str) -> str:
+    """Return the text of simple HTML, one line per paragraph."""
+    lines = re.sub(r"(?i)</p>\s*<p[^>]*>|<br\s*/?>|</(p|div|li)>", "\n", markup)
+    return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
+
+
+# What Close's clients read besides our own fields, per built-in kind.
+_SHAPES: dict[str, Callable[[dict[str, Any], Activity], dict[str, Any]]] = {
+    "note": lambda found, row: {**found, "note": found["note"] or "", "note_html": _html(found["note"] or ""), "attachments": []},
+    "call": lambda found, row: {
+        **found, "status": "completed", "source": "External", "note_html": _html(found["note"]),
+        "remote_phone": found["phone"], "remote_phone_formatted": found["phone"], "has_recording": bool(found["recording_url"]),
+        "duration": found["duration"] or 0,
+    },
+    "email": lambda found, row: {
+        **found, "status": "draft" if row.is_draft else "inbox" if found["direction"] == "incoming" else "sent",
+        "to": [part.strip() for part in (found["to"] or "").split(",") if part.strip()], "cc": [], "bcc": [],
+        "body_html": _html(found["body_text"]), "attachments": [], "opens": [], "date_sent": stamp(row.activity_at),
+    },
+    "sms": lambda found, row: {
+        **found, "status": "draft" if row.is_draft else "inbox" if found["direction"] == "inbound" else "sent",
+        "remote_phone_formatted": found["remote_phone"], "source": "External", "attachments": [],
+        "date_sent": stamp(row.activity_at),
+    },
+    "meeting": lambda found, row: {
+        **found, "status": "completed" if row.activity_at <= row.date_updated else "upcoming",
+        "duration": _seconds(found), "attendees": [], "user_note_html": _html(found["note"]), "is_recurring": False,
+    },
+    "lead_merge": lambda found, row: {**found, "destination_lead_id": ids.encode("lead", row.lead_id)},
+}  # fmt: skip
+
+
+def _seconds(found: Mapping[str, Any]) -> int | None:
+    if not found["starts_at"] or not found["ends_at"]:
+        return None
+    return int((datetime.fromisoformat(found["ends_at"]) - datetime.fromisoformat(found["starts_at"])).total_seconds())
+
+
+@renders("activity", "activity.custom_activity")
+def _render_activities(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+    rows = list(visible_with_drafts(request.actor).filter(pk__in=pks))
+    return dict(zip([row.pk for row in rows], activities_json(request, rows), strict=True))

@@ -1,0 +1,264 @@
+"""The lead list, the lead page, its timeline and its activity forms, without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from activities.models import Activity
+from activities.services.activities import log_activity
+from activities.services.types import update_type
+from crm import events
+from crm.customfields.services import update_field
+from crm.models import CustomField, Event, Role
+from crm.tenancy import scope
+from leads.models import Lead
+from leads.search.cursors import encode_cursor
+from leads.services import delete_lead
+from tests.factories import PASSWORD, Tenant
+
+LIST_QUERIES = 13
+TIMELINE_QUERIES = 9
+
+
+def client_of(tenant: Tenant, role: str = "user") -> Client:
+    client = Client()
+    assert client.login(email=getattr(tenant, role).user.email, password=PASSWORD)
+    return client
+
+
+def at(tenant: Tenant, name: str, *args: Any) -> str:
+    return reverse(name, args=[tenant.organization.slug, *args])
+
+
+def counted(tenant: Tenant) -> tuple[int, int, int]:
+    """Leads, activities with drafts, and events of an organization: what a refusal must leave alone."""
+    with scope(tenant.organization):
+        return Lead.objects.count(), Activity.with_drafts.count(), Event.objects.count()
+
+
+def form_of(tenant: Tenant, **typed: Any) -> dict[str, Any]:
+    return {"user": tenant.user.user.public_id, **{tenant.fields[name]: value for name, value in typed.items()}}
+
+
+# --- the list ---------------------------------------------------------------------------------------------------------
+def names(response: Any) -> list[str]:
+    return [lead.name for lead in response.context["leads"]]
+
+
+def test_the_list_holds_our_leads_only_and_sorts(world) -> None:
+    client, address = client_of(world.ours), at(world.ours, "leads:list")
+    response = client.get(address)
+    assert names(response) == ["Acme", "Bluth", "Cyberdyne"]
+    assert (response.context["total"], response.context["total_is_exact"]) == (3, True)
+    assert names(client.get(address, {"sort": "-name"})) == ["Cyberdyne", "Bluth", "Acme"]
+    assert names(client.get(address, {"q": "blu"})) == ["Bluth"]
+    assert names(client.get(address, {"q": "hello@acme.example"})) == ["Acme"]
+    assert "No lead fits" in client.get(address, {"q": "nobody"}).content.decode()
+
+
+def test_leads_are_found_by_the_builders_rows(world) -> None:
+    client, address, ours = client_of(world.ours), at(world.ours, "leads:list"), world.ours
+    block = {"type": ours.type_row.public_id, "field": ours.fields["Users"], "op": ">", "value": "25"}
+    response = client.get(address, {**block, "has": "any"})
+    assert names(response) == ["Bluth", "Cyberdyne"]
+    assert "Users" in response.context["sentence"]
+    assert names(client.get(address, {**block, "has": "none"})) == ["Acme"]
+    assert names(client.get(address, {**block, "has": "atleast", "n": "2"})) == []
+    refused = client.get(address, {**block, "value": "many"})
+    assert refused.status_code == 422
+    assert "“many” is not a number" in refused.content.decode()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_list_takes_the_same_queries_for_any_number_of_rows(world, django_assert_num_queries, rows: int) -> None:
+    client, address = client_of(world.ours), at(world.ours, "leads:list")
+    with scope(world.ours.organization), events.door("page"):
+        for lead in world.ours.leads[rows:]:
+            delete_lead(world.ours.admin, lead)
+    client.get(address)
+    with django_assert_num_queries(LIST_QUERIES):
+        assert len(names(client.get(address))) == rows
+
+
+# --- the timeline -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_timeline_takes_the_same_queries_for_any_number_of_rows(
+    world, django_assert_num_queries, rows: int
+) -> None:
+    ours, lead = world.ours, world.ours.leads[1]
+    with scope(ours.organization), events.door("page"):
+        for _ in range(rows - 1):
+            log_activity(ours.user, lead, ours.call, custom={"Qualified": "again"})
+    client, address = client_of(ours), at(ours, "activities:timeline", lead.public_id)
+    ask = {"type": ours.type_row.public_id}
+    client.get(address, ask)
+    with django_assert_num_queries(TIMELINE_QUERIES):
+        response = client.get(address, ask)
+    assert len(response.context["page"].cards) == rows
+
+
+def test_the_address_keeps_the_filters(world) -> None:
+    ours = world.ours
+    client, address = client_of(ours), at(ours, "activities:timeline", ours.leads[0].public_id)
+    kind, page = ours.type_row.public_id, at(ours, "leads:page", ours.leads[0].public_id)
+    sent = client.get(address, {"type": kind, "by": "", "words": "yes"}, headers={"HX-Request": "true"})
+    assert sent.headers["HX-Replace-Url"] == f"{page}?type={kind}&words=yes"
+    assert sent.content.strip().startswith(b'<div id="timeline"')
+    cleared = client.get(address, {"type": "", "by": "", "words": ""}, headers={"HX-Request": "true"})
+    assert cleared.headers["HX-Replace-Url"] == page
+    assert b"<html" in client.get(address).content
+
+
+@pytest.mark.parametrize(
+    "cursor", ["nonsense", encode_cursor(1, 2), encode_cursor("x", 2), encode_cursor("2026-01-01", 1)]
+)
+def test_a_forged_cursor_begins_again(world, cursor: str) -> None:
+    ours = world.ours
+    client = client_of(ours)
+    for address in (at(ours, "activities:timeline", ours.leads[0].public_id), at(ours, "activities:list")):
+        assert client.get(address, {"after": cursor}).status_code == 200
+
+
+def test_a_draft_is_its_authors_alone(world) -> None:
+    ours = world.ours
+    address = at(ours, "activities:timeline", ours.leads[0].public_id)
+    assert ours.draft.public_id in client_of(ours).get(address).content.decode()
+    assert ours.draft.public_id not in client_of(ours, "restricted").get(address).content.decode()
+    edit = at(ours, "activities:edit", ours.draft.public_id)
+    assert client_of(ours, "restricted").get(edit).status_code == 404
+
+
+# --- the form ---------------------------------------------------------------------------------------------------------
+def test_publishing_makes_one_activity_with_what_was_typed(world) -> None:
+    ours, lead = world.ours, world.ours.leads[1]
+    before = counted(world.theirs)
+    address = at(ours, "activities:form_new", lead.public_id, ours.type_row.public_id)
+    response = client_of(ours).post(address, form_of(ours, Qualified="no", Users="12.50"))
+    assert response.status_code == 302
+    with scope(ours.organization):
+        latest = Activity.objects.filter(lead=lead, type=ours.type_row).order_by("-pk").first()
+        assert Activity.objects.filter(lead=lead, type=ours.type_row).count() == 2
+    assert latest.values == {
+        str(ours.use("Qualified").field.id): "no", str(ours.use("Users").field.id): "12.5",
+    }  # fmt: skip
+    assert (latest.user_id, latest.created_by_id) == (ours.user.user_id, ours.user.user_id)
+    assert response.headers["Location"] == f"{at(ours, 'leads:page', lead.public_id)}#{latest.public_id}"
+    assert counted(world.theirs) == before
+
+
+def test_every_error_stands_at_its_field_and_the_input_stays(world) -> None:
+    ours = world.ours
+    with scope(ours.organization), events.door("page"):
+        field = CustomField.objects.get(name="Qualified")
+        update_field(ours.admin, ours.type_row.fieldset, field, {"required": True})
+    before = counted(ours)
+    address = at(ours, "activities:form_new", ours.leads[1].public_id, ours.type_row.public_id)
+    response = client_of(ours).post(address, form_of(ours, Qualified="", Users="a lot"))
+    assert response.status_code == 422
+    errors = response.context["form"].errors
+    assert set(errors) == {ours.fields["Qualified"], ours.fields["Users"]}
+    assert errors[ours.fields["Qualified"]] == ["Qualified is required."]
+    assert 'value="a lot"' in response.content.decode()
+    assert counted(ours) == before
+
+
+def test_saving_as_a_draft_keeps_what_does_not_validate(world) -> None:
+    ours = world.ours
+    address = at(ours, "activities:form_new", ours.leads[2].public_id, ours.type_row.public_id)
+    assert client_of(ours).post(address, {**form_of(ours, Users="12."), "save": "draft"}).status_code == 302
+    with scope(ours.organization):
+        draft = Activity.with_drafts.get(lead=ours.leads[2], status=Activity.Status.DRAFT)
+    edit = client_of(ours).get(at(ours, "activities:edit", draft.public_id))
+    assert 'value="12."' in edit.content.decode()
+
+
+def test_a_copy_begins_with_the_values_and_writes_nothing(world) -> None:
+    ours = world.ours
+    before = counted(ours)
+    address = at(ours, "activities:form_new", ours.leads[0].public_id, ours.type_row.public_id)
+    response = client_of(ours).get(address, {"like": ours.activities[0].public_id})
+    assert response.context["form"][ours.fields["Users"]].value() == "25"
+    assert client_of(ours).get(address, {"like": world.theirs.activities[0].public_id}).status_code == 404
+    assert counted(ours) == before
+
+
+def test_a_restricted_type_is_refused_and_nothing_is_written(world) -> None:
+    ours = world.ours
+    with scope(ours.organization), events.door("page"):
+        admin_role = Role.objects.get(slug="admin")
+        update_type(ours.admin, ours.type_row, {"edit_roles": [admin_role.pk]})
+    before = counted(ours)
+    lead = ours.leads[0].public_id
+    client = client_of(ours)
+    form = form_of(ours, Qualified="sneaked in")
+    for address in (
+        at(ours, "activities:form_new", lead, ours.type_row.public_id),
+        at(ours, "activities:autosave", lead, ours.type_row.public_id),
+        at(ours, "activities:edit", ours.activities[0].public_id),
+        at(ours, "activities:delete", ours.activities[0].public_id),
+        at(ours, "activities:pin", ours.activities[0].public_id),
+    ):
+        assert client.post(address, form).status_code == 403, address
+    assert counted(ours) == before
+    assert ours.type_row.name not in [kind.name for kind in client.get(at(ours, "leads:page", lead)).context["types"]]
+
+
+# --- autosave ---------------------------------------------------------------------------------------------------------
+def test_autosave_makes_one_draft_and_guards_it_by_revision(world) -> None:
+    ours, lead = world.ours, world.ours.leads[1]
+    client = client_of(ours)
+    start = at(ours, "activities:autosave", lead.public_id, ours.type_row.public_id)
+    before = counted(ours)
+    assert client.post(start, form_of(ours)).status_code == 204
+    assert counted(ours) == before
+
+    first = client.post(start, form_of(ours, Users="12."))
+    assert first.status_code == 200
+    saved = first.json()
+    assert re.fullmatch(r"\d\d:\d\d", saved["saved_at"])
+    again = client.post(saved["url"], {**form_of(ours, Users="12.5"), "revision": saved["revision"]})
+    assert again.json()["id"] == saved["id"]
+    stale = client.post(saved["url"], {**form_of(ours, Users="13"), "revision": saved["revision"]})
+    assert stale.status_code == 409
+    assert stale.json()["theirs"][ours.fields["Users"]] == "12.5"
+    with scope(ours.organization):
+        assert Activity.with_drafts.filter(lead=lead, status=Activity.Status.DRAFT).count() == 1
+
+    # A form that does not know yet of its draft's first save publishes the same activity.
+    address = at(ours, "activities:form_new", lead.public_id, ours.type_row.public_id)
+    client.post(address, {**form_of(ours, Users="14"), "draft": saved["id"]})
+    with scope(ours.organization):
+        assert Activity.with_drafts.filter(lead=lead, status=Activity.Status.DRAFT).count() == 0
+        assert Activity.objects.filter(lead=lead, type=ours.type_row).count() == 2
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+def test_renaming_an_option_keeps_the_values(world) -> None:
+    ours, client = world.ours, client_of(world.ours, "admin")
+    option = next(option for option in ours.use("CRM").field.options if option.label == "HubSpot")
+    address = at(ours, "activities:field_options", ours.type_row.public_id, ours.fields["CRM"])
+    assert client_of(ours).post(address, {option.public_id: "Hub"}).status_code == 403
+    assert client.post(address, {option.public_id: "HubSpot CRM"}).status_code == 302
+    timeline = client.get(at(ours, "activities:timeline", ours.leads[0].public_id)).content.decode()
+    assert "HubSpot CRM" in timeline
+    assert [option.label for option in ours.use("CRM").field.options] == ["HubSpot CRM", "Salesforce", "None"]
+
+
+def test_a_filter_does_not_tell_what_a_hidden_field_holds(world) -> None:
+    ours = world.ours
+    use = ours.use("CRM")
+    option = next(option for option in use.field.options if option.label == "HubSpot")
+    ask = {"option": f"{use.field.id}:{option.id}"}
+    address = at(ours, "activities:list")
+    assert client_of(ours).get(address, ask).context["total"] == 2
+    with scope(ours.organization), events.door("page"):
+        admin_role = Role.objects.get(slug="admin")
+        field = CustomField.objects.get(name="CRM")
+        update_field(ours.admin, ours.type_row.fieldset, field, {"view_roles": [admin_role.pk]})
+    assert client_of(ours).get(address, ask).context["total"] == 0
+    assert client_of(ours, "admin").get(address, ask).context["total"] == 2
