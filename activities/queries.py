@@ -252,6 +252,7 @@ def timeline(
     *,
     focus: str = "",
     limit: int = PAGE,
+    lookups: Lookups | None = None,
 ) -> TimelinePage:
     """Return one page of a lead's timeline, newest `activity_at` first.
 
@@ -277,7 +278,7 @@ def timeline(
         number = ids.decode("acti", focus)
         if number and number not in {row.pk for row in [*pinned, *found]}:
             focused = list(visible_with_drafts(actor).filter(lead=lead, pk=number))
-    cards = cards_of(actor, [*pinned, *found, *focused])
+    cards = cards_of(actor, [*pinned, *found, *focused], lookups)
     by_id = {card.activity.pk: card for card in cards}
     return TimelinePage(
         pinned=tuple(by_id[row.pk] for row in pinned),
@@ -327,11 +328,11 @@ def _filtered(actor: Membership, rows: QuerySet[Activity], filters: TimelineFilt
 class _Cards:
     """Turns activities into cards: one query for members, one for contacts and leads, whatever the number."""
 
-    def __init__(self, actor: Membership) -> None:
+    def __init__(self, actor: Membership, lookups: Lookups | None = None) -> None:
         self.actor = actor
         self.types = type_catalog(actor.organization)
         self.fields: Catalog = catalog(actor.organization)
-        self.lookups = Lookups(actor.organization)
+        self.lookups = lookups or Lookups(actor.organization)
         self.now = timezone.now()
 
     @cached_property
@@ -405,9 +406,9 @@ class _Cards:
         )
 
 
-def cards_of(actor: Membership, rows: Iterable[Activity]) -> list[Card]:
+def cards_of(actor: Membership, rows: Iterable[Activity], lookups: Lookups | None = None) -> list[Card]:
     """Return activities ready for display, in the given order. Give rows with `lead` loaded where its name is shown."""
-    return _Cards(actor).make(rows)
+    return _Cards(actor, lookups).make(rows)
 
 
 # --- history ----------------------------------------------------------------------------------------------------------

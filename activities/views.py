@@ -49,9 +49,10 @@ def timeline(request: HttpRequest, lead_id: str) -> HttpResponse:
         user_id=given.get("by", ""),
         text=given.get("words", ""),
     )
+    lookups = Lookups(request.organization)
     page = queries.timeline(
-        request.actor, lead, filters, given.get("after", ""), focus=given.get("activity", "")
-    )  # fmt: skip
+        request.actor, lead, filters, given.get("after", ""), focus=given.get("activity", ""), lookups=lookups
+    )
     here = reverse("activities:timeline", args=[request.organization.slug, lead.public_id])
     more = _without(given, "activity")
     more["after"] = page.next_cursor
@@ -59,7 +60,7 @@ def timeline(request: HttpRequest, lead_id: str) -> HttpResponse:
         "lead": lead,
         "page": page,
         "types": queries.visible_types(request.actor),
-        "members": Lookups(request.organization).members,
+        "members": lookups.members,
         "filters": filters,
         "focus": given.get("activity", ""),
         "timeline_url": here,

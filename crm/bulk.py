@@ -28,7 +28,7 @@ def insert_rows(model: type[Model], columns: Sequence[str], rows: Iterable[Seque
                     copy.write_row([json.dumps(v) if isinstance(v, dict | list) else v for v in row])
             return
         marks = ", ".join(["%s"] * len(columns))
-        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_adapted(row) for row in rows])  # noqa: S608
+        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_adapted(row) for row in rows])
 
 
 def _adapted(row: Sequence[Any]) -> list[Any]:

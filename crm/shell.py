@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.apps import apps
@@ -63,7 +64,7 @@ class Shell:
             for row in rows
         ]
 
-    @property
+    @cached_property
     def nav(self) -> list[NavItem]:
         here = self._request.path
         items = [

@@ -21,7 +21,7 @@ from leads.search.cursors import encode_cursor
 from leads.services import delete_lead
 from tests.factories import PASSWORD, Tenant
 
-LIST_QUERIES = 13
+LIST_QUERIES = 9
 TIMELINE_QUERIES = 9
 
 

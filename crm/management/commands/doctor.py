@@ -37,7 +37,7 @@ class Command(BaseCommand):
                 findings = list(check())
             except DatabaseError as error:
                 findings = [
-                    (False, f"{(check.__doc__ or '').split('.')[0]}: the database said “{str(error).strip()}”.")
+                    (False, f"{(check.__doc__ or '').split('.')[0]}: the database said “{str(error).splitlines()[0]}”.")
                 ]
             for well, sentence in findings:
                 wrong += not well

@@ -1,0 +1,106 @@
+"""Import & export in the browser's terms: upload, match, check, run, failed rows, undo, export; and who gets in."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from activities import imports
+from activities.models import Activity
+from crm.models import ImportRun
+from crm.tenancy import scope
+from tests.factories import Tenant, World
+
+BASE = "/o/ours/settings/import/"
+TEXT = "custom_activity_type,lead_name,external_id,custom.Users\nQualifying call,Acme,p-1,5\nQualifying call,Nobody,p-2,5\n"
+
+
+@pytest.fixture(autouse=True)
+def files(settings: Any, tmp_path: Any) -> None:
+    settings.MEDIA_ROOT = tmp_path
+
+
+def signed_in(member: Any) -> Client:
+    client = Client()
+    client.force_login(member.user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    return client
+
+
+def upload(client: Client, content: bytes, name: str = "calls.csv") -> Any:
+    file = io.BytesIO(content)
+    file.name = name
+    return client.post(BASE + "upload/", {"file": file, "target": "activities"})
+
+
+def work(tenant: Tenant) -> ImportRun:
+    run = ImportRun.unscoped.latest("pk")
+    imports.work(tenant.organization.pk, run.pk)
+    run.refresh_from_db()
+    return run
+
+
+def test_the_whole_way(world: World) -> None:
+    client = signed_in(world.ours.admin)
+    assert "Upload" in client.get(BASE).content.decode()
+    page = upload(client, TEXT.encode())
+    mapping = client.get(page.headers["Location"])
+    assert mapping.status_code == 200 and "custom_activity_type" in mapping.content.decode()
+    run = ImportRun.unscoped.latest("pk")
+    targets = {f"target_{n}": run.options["mapping"][header] for n, header in enumerate(run.options["headers"])}
+    checking = client.post(page.headers["Location"], {"action": "check", **targets})
+    assert checking.status_code == 302
+    polled = client.get(checking.headers["Location"], headers={"HX-Request": "true"}).content.decode()
+    assert polled.strip().startswith('<div id="run_part" hx-get=') and "<html" not in polled
+    assert work(world.ours).state == "checked"
+    checked = client.get(checking.headers["Location"]).content.decode()
+    assert "Import 1 row<" in checked and "There is no lead “Nobody”." in checked
+    result = client.post(f"{BASE}{run.public_id}/", {"action": "start"})
+    assert work(world.ours).state == "done"
+    assert "The import is done." in client.get(result.headers["Location"]).content.decode()
+    failed = b"".join(client.get(f"{BASE}{run.public_id}/failed.csv").streaming_content).decode()
+    assert "p-2" in failed and "p-1" not in failed
+    client.post(f"{BASE}{run.public_id}/undo/")
+    with scope(world.ours.organization):
+        assert Activity.objects.filter(external_id="p-1").exists(), "a worker takes it back"
+    imports.undo_work(world.ours.organization.pk, run.pk, world.ours.admin.pk)
+    with scope(world.ours.organization):
+        assert not Activity.objects.filter(external_id="p-1").exists()
+
+
+def test_a_bad_file_comes_back_with_its_sentence(world: World) -> None:
+    answer = upload(signed_in(world.ours.admin), b"")
+    assert answer.status_code == 422 and not ImportRun.unscoped.exists()
+
+
+def test_a_mapping_that_cannot_work_comes_back_with_sentences(world: World) -> None:
+    client = signed_in(world.ours.admin)
+    page = upload(client, TEXT.encode())
+    answer = client.post(page.headers["Location"], {"action": "check"})
+    assert answer.status_code == 422
+    assert "Choose an activity type for the file, or map a column to it." in answer.content.decode()
+
+
+def test_an_export_streams_every_row_and_leads_too(world: World) -> None:
+    client = signed_in(world.ours.superuser)
+    text = b"".join(client.get(f"{BASE}export/{world.ours.call.public_id}.csv").streaming_content).decode()
+    assert text.startswith("\ufeffid,activity_type,") and text.count("\r\n") == 4
+    assert b"".join(client.get(BASE + "export/leads.csv").streaming_content).count(b"\r\n") == 4
+
+
+@pytest.mark.parametrize(
+    "path", ["export/leads.csv", "export/all.zip", "export/{type}.csv", "{run}/", "{run}/failed.csv"]
+)
+def test_only_those_who_may_get_in(world: World, path: str) -> None:
+    upload(signed_in(world.ours.admin), TEXT.encode())
+    run = ImportRun.unscoped.latest("pk")
+    url = BASE + path.format(type=world.ours.call.public_id, run=run.public_id)
+    assert Client().get(url).status_code == 302
+    for member in (world.ours.user, world.ours.restricted):
+        assert signed_in(member).get(url).status_code == 403
+    assert signed_in(world.theirs.admin).get(url).status_code == 404
+    assert signed_in(world.theirs.admin).get(url.replace("/ours/", "/theirs/")).status_code == (
+        404 if "{" in path else 200
+    )
