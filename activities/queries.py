@@ -368,7 +368,8 @@ class _Cards:
             stored = row.values.get(str(use.field.id))
             if stored is None:
                 typed = (row.draft_data or {}).get(use.field.public_id)
-                text = ", ".join(typed) if isinstance(typed, list) else str(typed or "")
+                labels = {option.public_id: option.label for option in use.field.options}
+                text = ", ".join(labels.get(part, str(part)) for part in many(typed) if part)
                 if text:
                     shown.append(Value(use.field.name, text, wide=use.field.kind.wide))
                 else:

@@ -234,6 +234,9 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
     page = reverse("leads:page", args=[request.organization.slug, lead.public_id])
     if not request.htmx:
         return redirect(f"{page}#{logged.public_id}")
+    if not (request.htmx.current_url_abs_path or page).startswith(page):
+        # The form stood on a page of its own: there is no timeline to show the card in.
+        return redirect_to(request, f"{page}#{logged.public_id}")
     card = queries.cards_of(actor, [logged])[0]
     response = render(request, "activities/_published.html", {"card": card, "lead": lead})
     return toast(response, f"{kind.name} published.")

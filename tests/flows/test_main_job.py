@@ -72,7 +72,7 @@ def test_the_main_job(live_app, sign_in, axe) -> None:
     control(page, "Current CRM").select_option(label="HubSpot")
     control(page, "Users").fill("48")
     page.get_by_role("button", name="Publish").click()
-    page.goto(lead_url)
+    page.wait_for_url(f"{lead_url}#acti_*")
     card = page.locator("article.tp-card", has_text="Demo call")
     card.wait_for()
     assert card.count() == 1
