@@ -81,10 +81,10 @@ def main() -> int:
     if "lint" in chosen:
         lint(result)
     if "unit" in chosen:
-        pytest("tests on SQLite", ["-n", "2", "-m", "not browser"], result)
+        pytest("tests on SQLite", ["-n", "2", "--dist", "loadfile", "-m", "not browser"], result)
     if "postgres" in chosen:
         if binaries():
-            pytest("tests on PostgreSQL", ["-n", "2", "-m", "not browser"], result, on_postgres)
+            pytest("tests on PostgreSQL", ["-n", "2", "--dist", "loadfile", "-m", "not browser"], result, on_postgres)
         else:
             result.missing.append("tests on PostgreSQL: no initdb found (Debian: apt-get install postgresql)")
     if "browser" in chosen:
