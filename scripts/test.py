@@ -105,7 +105,8 @@ def main() -> int:
         sys.exit(f"Unknown part {unknown[0]}. Parts: {' '.join(PARTS)}")
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     result = Result()
-    parallel = ["-n", PROCESSES, "-m", "not browser"]
+    # A file stays in one process: its tests share what the file sets up.
+    parallel = ["-n", PROCESSES, "--dist", "loadfile", "-m", "not browser"]
     if "lint" in chosen:
         lint(result)
     if "unit" in chosen:

@@ -1,10 +1,14 @@
-"""What every test has: fresh in-process caches, and two identical organizations."""
+"""What every test has: fresh in-process caches, and two identical organizations. The environment is set in tests/settings.py."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.factories import World, make_world
+from tests.support.live_app import LiveApp
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +22,24 @@ def fresh_caches() -> None:
     forget_all()
     forget_types()
     cache.clear()
-    return
 
 
 @pytest.fixture
 def world(db: None) -> World:
     return make_world()
+
+
+@pytest.fixture
+def own_live_app(tmp_path: Path) -> Iterator[LiveApp]:
+    """A live app of this test's own, with an organization `acme` and its admin ann@acme.example: it may be killed.
+
+    The web server is up; call `start_worker()` for a worker. Tests that only visit use `live_app` of tests/flows instead.
+    """
+    app = LiveApp(tmp_path)
+    try:
+        app.prepare()
+        app.manage("create_organization", "Acme", "--slug", "acme", "--plan", "scale", "--admin", "ann@acme.example")
+        app.start()
+        yield app
+    finally:
+        app.stop()

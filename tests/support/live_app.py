@@ -1,8 +1,18 @@
-"""The real thing for tests: gunicorn and a worker on a fresh database of their own."""
+"""The real thing for tests: gunicorn and a worker on a fresh database of their own, SQLite or PostgreSQL as DATABASE_URL says.
+
+app = LiveApp(tmp_path)
+app.prepare()                 a migrated, empty database: a copy of one that is made once per test run
+app.manage("create_organization", …)
+app.start(); app.start_worker()
+app.kill_web(); app.start()   a power cut, and up again on the same data and address
+app.stop()
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,8 +20,6 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-
-import psycopg
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,82 +33,133 @@ class LiveApp:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
+        self.database_url = _place(folder / "live.sqlite3", f"live_{self.port}")
         self.environment = {
             **os.environ,
             "DATA_DIR": str(folder), "PORT": str(self.port), "BASE_URL": self.url, "SECRET_KEY": "live",
-            "DJANGO_SETTINGS_MODULE": "crm.settings", "DATABASE_URL": self._database(folder), "STATIC_ROOT": str(_static()),
+            "DJANGO_SETTINGS_MODULE": "crm.settings", "DATABASE_URL": self.database_url, "STATIC_ROOT": str(_static()),
         }  # fmt: skip
-        self.web: subprocess.Popen | None = None
-        self.worker: subprocess.Popen | None = None
-
-    def _database(self, folder: Path) -> str:
-        url = os.environ.get("DATABASE_URL", "")
-        if not url.startswith("postgres"):
-            return f"sqlite:///{folder / 'live.sqlite3'}"
-        name = f"live_{self.port}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
-            connection.execute(f'CREATE DATABASE "{name}"')
-        return f"{url.rpartition('/')[0]}/{name}"
+        self.web: subprocess.Popen[bytes] | None = None
+        self.worker: subprocess.Popen[bytes] | None = None
 
     def manage(self, *command: str) -> str:
         """Run a management command on this app's database and return what it printed; fails loudly."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=ROOT,
-            env=self.environment,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"manage.py {' '.join(command)} failed:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return _manage(self.environment, *command)
 
     def prepare(self) -> None:
-        self.manage("migrate", "--noinput", "--verbosity", "0")
-        self.manage("createcachetable", "--verbosity", "0")
-        if not any(_static().glob("staticfiles.json")):
-            self.manage("collectstatic", "--noinput", "--verbosity", "0")
+        """Make the database, migrated and empty, in place of one that was there."""
+        template = _template(self.environment)
+        if template.startswith("sqlite"):
+            shutil.copyfile(template.removeprefix("sqlite:///"), self.database_url.removeprefix("sqlite:///"))
+        else:
+            _sql(
+                f'DROP DATABASE IF EXISTS "{_name(self.database_url)}"',
+                f'CREATE DATABASE "{_name(self.database_url)}" TEMPLATE "{_name(template)}"',
+            )
 
     def start(self) -> None:
-        self.web = subprocess.Popen(
-            [
-                str(Path(sys.executable).parent / "gunicorn"), "crm.wsgi:application", "--bind", f"127.0.0.1:{self.port}",
-                "--worker-class", "gthread", "--threads", "4", "--log-level", "warning", "--graceful-timeout", "2",
-            ],
-            cwd=ROOT, env=self.environment, start_new_session=True,
-        )  # fmt: skip
-        for _ in range(150):
+        """Start the web server and return once it answers."""
+        command = [
+            sys.executable, "-m", "gunicorn", "crm.wsgi:application", "--bind", f"127.0.0.1:{self.port}",
+            "--worker-class", "gthread", "--threads", "4", "--log-level", "warning", "--graceful-timeout", "2",
+            "--no-control-socket",
+        ]  # fmt: skip
+        self.web = self._spawn("web", command)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.web.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
+                with urllib.request.urlopen(f"{self.url}/healthz", timeout=5):
                     return
             except OSError:
                 time.sleep(0.1)
-        raise AssertionError("the server did not come up")
+        raise AssertionError(f"the server did not come up:\n{self.log('web')}")
 
     def start_worker(self) -> None:
-        self.worker = subprocess.Popen(
-            [sys.executable, "manage.py", "worker"], cwd=ROOT, env=self.environment, start_new_session=True
-        )
+        self.worker = self._spawn("worker", [sys.executable, "manage.py", "worker"])
+
+    def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, start_new_session=True, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def log(self, name: str) -> str:
+        """Return the end of what `web` or `worker` printed."""
+        path = self.folder / f"{name}.log"
+        return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 
     def kill_web(self) -> None:
         """End the server at once, as a power cut would."""
-        if self.web:
-            os.killpg(self.web.pid, signal.SIGKILL)
-            self.web.wait()
+        self.web = _kill(self.web)
 
     def kill_worker(self) -> None:
-        if self.worker:
-            os.killpg(self.worker.pid, signal.SIGKILL)
-            self.worker.wait()
+        """End the worker at once, as a power cut would."""
+        self.worker = _kill(self.worker)
 
     def stop(self) -> None:
-        for child in (self.web, self.worker):
-            if child and child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        """End everything and, on PostgreSQL, drop the database."""
+        self.kill_web()
+        self.kill_worker()
+        if self.database_url.startswith("postgres"):
+            _sql(f'DROP DATABASE IF EXISTS "{_name(self.database_url)}" WITH (FORCE)')
+
+
+def _manage(environment: dict[str, str], *command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, f"manage.py {' '.join(command)} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _kill(process: subprocess.Popen[bytes] | None) -> None:
+    """End a process and all it started, and wait for it. Its children outlive a leader that ended by itself."""
+    if process:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _static() -> Path:
-    """Hashed static files are made once for all live apps of a test run."""
+    """Hashed static files are made once for all live apps of a test process."""
     return Path(os.environ["DATA_DIR"]) / "live-static"
+
+
+def _place(file: Path, name: str) -> str:
+    """Return the address of a database: a file on SQLite, a name beside the tests' own on PostgreSQL."""
+    url = os.environ.get("DATABASE_URL", "")
+    return f"{url.rpartition('/')[0]}/{name}" if url.startswith("postgres") else f"sqlite:///{file}"
+
+
+def _name(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def _sql(*statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+_made: list[str] = []
+
+
+def _template(environment: dict[str, str]) -> str:
+    """Return the address of a migrated, empty database that nobody uses, with static files collected; made once."""
+    if not _made:
+        url = _place(Path(os.environ["DATA_DIR"]) / "template.sqlite3", f"live_template_{os.getpid()}")
+        if url.startswith("postgres"):
+            _sql(f'DROP DATABASE IF EXISTS "{_name(url)}"', f'CREATE DATABASE "{_name(url)}"')
+        elsewhere = environment | {"DATABASE_URL": url}
+        # Compressing files takes longest and needs no database; it runs beside the migrations.
+        collecting = subprocess.Popen(
+            [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"], cwd=ROOT, env=elsewhere
+        )
+        _manage(elsewhere, "migrate", "--noinput", "--verbosity", "0")
+        _manage(elsewhere, "createcachetable", "--verbosity", "0")
+        assert collecting.wait() == 0, "manage.py collectstatic failed"
+        _made.append(url)
+    return _made[0]
