@@ -6,6 +6,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from crm.customfields.services import create_field
+from crm.tenancy import scope
 from tests.factories import PASSWORD, Tenant
 
 
@@ -19,7 +21,6 @@ def addresses(tenant: Tenant) -> dict[str, str]:
     slug = tenant.organization.slug
     lead, kind = tenant.leads[0].public_id, tenant.type_row.public_id
     activity, draft = tenant.activities[0].public_id, tenant.draft.public_id
-    from crm.tenancy import scope
 
     with scope(tenant.organization):
         contact = tenant.leads[0].contacts.first().public_id
@@ -83,3 +84,16 @@ def test_members_without_the_right_are_told_why(world, role: str) -> None:
     response = client.get(addresses(world.ours)["activities:type_page"])
     assert response.status_code == 403
     assert "does not include “manage customizations”" in response.content.decode()
+
+
+def test_a_field_description_is_text_and_never_markup(world) -> None:
+    """Attack 15: what an admin types as a description reaches every form; it must arrive as text."""
+    ours = world.ours
+    with scope(ours.organization):
+        create_field(
+            ours.admin, ours.type_row.fieldset, name="<b>Trap</b>", kind="text", description="<img src=x id=pwn>"
+        )  # fmt: skip
+    page = client_of(ours).get(addresses(ours)["activities:form_new"]).content.decode()
+    assert "&lt;img src=x id=pwn&gt;" in page
+    assert "<img src=x" not in page
+    assert "<b>Trap" not in page

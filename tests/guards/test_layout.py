@@ -61,9 +61,8 @@ UNSCOPED = {
 # file → why it may say that a string is safe HTML
 SAFE = {
     "crm/templatetags/ui.py": "constants, an empty string, and the output of our own templates",
-    "templates/components/_field_notes.html": "Django's own help texts hold lists (password rules)",
 }
-# file → why it may look at a field's kind. tests/guards/test_layout.py says what to do instead.
+# file → why it may look at a field's kind
 KIND_COMPARISONS: dict[str, str] = {}
 # file → why a model has its own save()
 OWN_SAVE: dict[str, str] = {}
