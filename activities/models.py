@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.timezone import now
 
 from crm import ids
-from crm.models import FieldSet, User
+from crm.models import FieldSet, Membership, User
 from crm.tenancy import CurrentOrganization, TenantModel
 from leads.models import Contact, Lead
 
@@ -196,3 +196,50 @@ class Comment(TenantModel):
     @property
     def public_id(self) -> str:
         return ids.encode("comm", self.pk)
+
+
+class PublishRule(TenantModel):
+    """What happens when an activity of a type is published: set a lead's status or field, add a task, tell somebody."""
+
+    type = models.ForeignKey(ActivityType, on_delete=models.CASCADE, related_name="rules")
+    name = models.CharField(max_length=200)
+    condition = models.JSONField(null=True, help_text="Tree of the search language over the activity; null = always")
+    actions = models.JSONField(default=list, help_text='[{"do": "set_status" | "set_field" | "task" | "notify", …}]')
+    enabled = models.BooleanField(default=True)
+    position = models.PositiveIntegerField(default=0)
+    owner = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
+    last_error = models.CharField(max_length=500, blank=True)
+    date_created = models.DateTimeField(default=now)
+    date_updated = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def public_id(self) -> str:
+        return ids.encode("rule", self.pk)
+
+
+class PublicForm(TenantModel):
+    """A hosted page where a stranger fills in a type; the activity is published as the form's owner."""
+
+    type = models.ForeignKey(ActivityType, on_delete=models.CASCADE, related_name="forms")
+    owner = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
+    token = models.CharField(max_length=32, unique=True, help_text="The unguessable part of the page's address")
+    title = models.CharField(max_length=200)
+    intro = models.TextField(blank=True)
+    thanks = models.TextField(blank=True)
+    fields = models.JSONField(default=list, help_text="Ids of the fields asked, in order")
+    enabled = models.BooleanField(default=True)
+    embeddable = models.BooleanField(default=False, help_text="Other sites may show it in a frame")
+    submissions = models.PositiveIntegerField(default=0)
+    last_submission_at = models.DateTimeField(null=True)
+    date_created = models.DateTimeField(default=now)
+    date_updated = models.DateTimeField(default=now)
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def public_id(self) -> str:
+        return ids.encode("form", self.pk)

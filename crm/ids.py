@@ -40,6 +40,11 @@ PREFIXES = frozenset(
         "bulkedit",
         "bulkdelete",
         "comm",
+        "bulklog",
+        "note",
+        "whdel",
+        "rule",
+        "form",
     ]
 )
 _LARGEST = 2**63 - 1

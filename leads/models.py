@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 from django.utils.timezone import now
 
 from crm import ids
-from crm.models import User
+from crm.models import Membership, User
 from crm.tenancy import TenantModel
 
 
@@ -166,6 +166,7 @@ class SmartView(TenantModel):
     sort = models.CharField(max_length=100, blank=True)
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     shared = models.BooleanField(default=False, help_text="Everybody in the organization sees it")
+    teams = models.JSONField(default=list, help_text="Ids of the teams that see it; ignored when shared")
     date_created = models.DateTimeField(default=now)
     date_updated = models.DateTimeField(default=now)
 
@@ -180,3 +181,62 @@ class SmartView(TenantModel):
     @property
     def public_id(self) -> str:
         return ids.encode("save", self.pk)
+
+
+class MergedLead(TenantModel):
+    """A lead that was merged into another; its old links lead there."""
+
+    old_id = models.BigIntegerField()
+    lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="merged")
+    date_created = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "old_id"], name="merged_lead_once")]
+
+
+class BulkAction(TenantModel):
+    """One change to every lead (or activity) a search finds. The resume point is written with the rows before it."""
+
+    class Kind(models.TextChoices):
+        EDIT = "edit"
+        DELETE = "delete"
+        LOG = "log"
+
+    class State(models.TextChoices):
+        CREATED = "created"
+        PROCESSING = "processing"
+        PAUSED = "paused"
+        DONE = "done"
+        CANCELLED = "cancelled"
+        ERROR = "error"
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    lists = models.CharField(max_length=20, choices=SmartView.Lists.choices, default=SmartView.Lists.LEADS)
+    query = models.JSONField(help_text="Tree of the search language, validated again as the member when it runs")
+    text = models.CharField(max_length=500, blank=True)
+    sort = models.CharField(max_length=100, blank=True)
+    results_limit = models.PositiveIntegerField(null=True)
+    change = models.JSONField(
+        default=dict, help_text="What is done, by kind: {status} | {field, value, operation} | {type, values}"
+    )
+    state = models.CharField(max_length=12, choices=State.choices, default=State.CREATED)
+    n_objects = models.PositiveIntegerField(default=0)
+    n_done = models.PositiveIntegerField(default=0)
+    n_changed = models.PositiveIntegerField(default=0)
+    last_id = models.BigIntegerField(default=0, help_text="The resume point: rows up to it are settled")
+    refused = models.JSONField(default=list, help_text='[{"id", "name", "reason"}], the first thousand')
+    n_refused = models.PositiveIntegerField(default=0)
+    message = models.TextField(blank=True)
+    date_created = models.DateTimeField(default=now)
+    date_updated = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["organization", "id"], name="bulk_action_in_organization")
+        ]
+
+    @property
+    def public_id(self) -> str:
+        prefixes = {"edit": "bulkedit", "delete": "bulkdelete", "log": "bulklog"}
+        return ids.encode(prefixes[self.kind], self.pk)

@@ -1,0 +1,1 @@
+"""Pages of leads, contacts, tasks, Smart Views and lead statuses."""
