@@ -55,7 +55,7 @@ UNSCOPED = {
     "crm/tasks.py": "jobs find their object first and open its scope then",
     "crm/tenancy.py": "defines it",
     "crm/views.py": "the home page lists a person's organizations",
-    "leads/services.py": "bulk_create of contact points, with the organization given",
+    "leads/services/index.py": "bulk_create of contact points, with the organization given",
     "reporting/services.py": "bulk_create of tiles, with the organization given",
 }
 # file → why it may say that a string is safe HTML
