@@ -259,6 +259,24 @@ def _past(request: HttpRequest, given: Mapping[str, Any]) -> Any:
     return moment(text, "date_created", request.zone) if text else None
 
 
+class MergeBody(Body):
+    source: str | None = None
+    destination: str | None = None
+
+
+# Above the routes of one lead: “merge” would be taken for an id.
+@router.post(
+    "/lead/merge/",
+    summary="Merge a lead into another",
+    openapi_extra=shows({}, sends={"source": "lead_1a…", "destination": "lead_9f…"}),
+)
+def merge_leads(request: HttpRequest, body: MergeBody) -> Any:
+    """The source goes; its contacts, tasks and activities move to the destination, whose own values win."""
+    pair = {key: lead_given(request, getattr(body, key), key) for key in ("source", "destination")}
+    services.merge_leads(request.actor, pair["source"], pair["destination"])
+    return {}
+
+
 @router.get("/lead/{lead_id}/", summary="One lead", openapi_extra=shows(LEAD))
 def get_lead(request: HttpRequest, lead_id: str) -> Any:
     return leads_json(request, [lead_for(request.actor, lead_id)])[0]
@@ -323,14 +341,14 @@ def create_contact(request: HttpRequest, body: ContactBody) -> Any:
     return contact_json(request, services.create_contact(request.actor, lead, **contact))
 
 
-def lead_given(request: HttpRequest, lead_id: Any) -> Lead:
-    """Return the lead a body names; a missing or foreign one is the field's error, not a 404."""
+def lead_given(request: HttpRequest, lead_id: Any, key: str = "lead_id") -> Lead:
+    """Return the lead a body names under `key`; a missing or foreign one is the field's error, not a 404."""
     if not lead_id:
-        raise InvalidInput(fields={"lead_id": "This field is required."})
+        raise InvalidInput(fields={key: "This field is required."})
     try:
         return lead_for(request.actor, lead_id)
     except NotFound as error:
-        raise InvalidInput(fields={"lead_id": error.message}) from None
+        raise InvalidInput(fields={key: error.message}) from None
 
 
 @router.get("/contact/{contact_id}/", summary="One contact", openapi_extra=shows(CONTACT))

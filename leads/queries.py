@@ -9,7 +9,7 @@ from crm.errors import NotFound
 from crm.fieldkinds import fold, normal_phone
 from crm.models import Membership
 from crm.permissions import visible_lead_filter
-from leads.models import Contact, ContactPoint, Lead, LeadStatus, SmartView, Task
+from leads.models import Contact, ContactPoint, Lead, LeadStatus, MergedLead, SmartView, Task
 
 
 def visible_leads(actor: Membership) -> QuerySet[Lead]:
@@ -28,8 +28,15 @@ def lead_for(actor: Membership, public_id: str) -> Lead:
     """Return a lead the actor may see, its status loaded; raises `NotFound`."""
     found = visible_leads(actor).select_related("status").filter(pk=ids.decode("lead", public_id)).first()
     if found is None:
-        raise NotFound("There is no such lead.")
+        survivor = survivor_of(actor, public_id)
+        raise NotFound(f"This lead was merged into {survivor.public_id}." if survivor else "There is no such lead.")
     return found
+
+
+def survivor_of(actor: Membership, public_id: str) -> Lead | None:
+    """Return the lead that a merged one went into, if the actor may see it; None when this id was not merged."""
+    merged = MergedLead.objects.filter(old_id=ids.decode("lead", public_id)).values("lead_id")
+    return visible_leads(actor).filter(pk__in=merged).first()
 
 
 def contact_for(actor: Membership, public_id: str) -> Contact:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from django.utils import timezone
 
 from activities.models import Activity, LeadActivityFact
 from activities.queries import type_catalog
 from activities.services.activities import activity_state, event_type, local_day
 from activities.services.facts import add_to_facts
+from activities.services.merging import lock_activities_of, move_activities
 from crm import events
 from crm.customfields.catalog import catalog
 from crm.customfields.values import index_rows, insert_index_many
@@ -45,13 +48,29 @@ def lead_deleted(actor: Membership, lead: Lead) -> None:
     LeadActivityFact.objects.filter(lead_id=lead.pk).delete()
 
 
+def lock_activities(lead_ids: Iterable[int]) -> None:
+    """Lock what is under these leads before the leads themselves are locked."""
+    lock_activities_of(lead_ids)
+
+
+def lead_merged(
+    actor: Membership, source: Lead, destination: Lead, replaced: Mapping[int, int], kept_beside: str
+) -> None:
+    """Move the activities over and put the merge on the timeline. `kept_beside`: what could not stand twice."""
+    move_activities(actor, source, destination, replaced)
+    log_system(
+        actor, destination, "lead_merge",
+        {"source_lead_name": source.name, "source_lead_id": source.public_id, "kept_beside": kept_beside},
+    )  # fmt: skip
+
+
 def log_system(actor: Membership, lead: Lead, slug: str, fields: dict[str, str], at=None) -> Activity:
     """Write a system entry; no permission is asked, no event is written: it accompanies one."""
     kind = type_catalog(actor.organization).builtin(slug)
     assert kind is not None, "run manage.py sync_builtins"
     known = catalog(actor.organization)
     by_key = {use.field.builtin: str(use.field.id) for use in known.uses(kind.fieldset_id)}
-    values = {by_key[f"{slug}.{key}"]: value for key, value in fields.items() if value}
+    values = {by_key[f"{slug}.{key}"]: value for key, value in fields.items() if value and f"{slug}.{key}" in by_key}
     now = at or timezone.now()
     activity = Activity.unscoped.create(
         organization=actor.organization, lead=lead, type_id=kind.id, status=Activity.Status.PUBLISHED, values=values,

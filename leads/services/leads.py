@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Protocol
@@ -35,9 +35,14 @@ class Observer(Protocol):
     def lead_created(self, actor: Membership, lead: Lead) -> None: ...
     def status_changed(self, actor: Membership, lead: Lead, old: LeadStatus, new: LeadStatus) -> None: ...
     def lead_deleted(self, actor: Membership, lead: Lead) -> None: ...
+    def lock_activities(self, lead_ids: Iterable[int]) -> None: ...
+    def lead_merged(
+        self, actor: Membership, source: Lead, destination: Lead, replaced: Mapping[int, int], kept_beside: str
+    ) -> None: ...
 
 
-def _observer() -> Any:
+def observer() -> Any:
+    """Return what must act when a lead changes."""
     return import_module(settings.LEAD_OBSERVER)
 
 
@@ -84,7 +89,7 @@ def create_lead(
             add_contact(actor, lead, given)
         refresh_lead(lead)
         events.record(actor, "created", "lead", lead.pk, lead_id=lead.pk, after=lead_state(lead))
-        _observer().lead_created(actor, lead)
+        observer().lead_created(actor, lead)
     return lead
 
 
@@ -125,7 +130,7 @@ def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Le
             before={key: before.get(key) for key in changed}, after={key: after.get(key) for key in changed},
         )  # fmt: skip
         if old_status.pk != lead.status_id:
-            _observer().status_changed(actor, lead, old_status, lead.status)
+            observer().status_changed(actor, lead, old_status, lead.status)
     return lead
 
 
@@ -134,7 +139,7 @@ def delete_lead(actor: Membership, lead: Lead) -> None:
     authorize(has(actor, Perm.DELETE_LEADS))
     with transaction.atomic():
         lead = Lead.objects.select_for_update().get(pk=lead.pk)
-        _observer().lead_deleted(actor, lead)
+        observer().lead_deleted(actor, lead)
         rows = [
             events.EventRow("deleted", "contact", row.pk, lead.pk, before=contact_state(row))
             for row in Contact.objects.filter(lead=lead)

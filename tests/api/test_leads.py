@@ -186,3 +186,37 @@ def test_reports(api: Api, world: World) -> None:
     api.post("report/activity/", {"type": "overview", "relative_range": "today"}, status=400)
     api.post("report/activity/", {**body, "datetime_range": {"start": "2026-01-01", "end": "2026-02-01"}}, status=400)
     api.post("report/activity/", {**body, "metrics": ["nothing"]}, status=400)
+
+
+def test_merging_leads(api: Api, world: World) -> None:
+    source, destination = (lead.public_id for lead in world.ours.leads[:2])
+    assert api.post("lead/merge/", {"source": source, "destination": destination}) == {}
+    api.get(f"lead/{source}/", status=404)
+    assert destination in api.last.content.decode()
+    kept = api.get(f"lead/{destination}/")
+    assert [contact["name"] for contact in kept["contacts"]] == ["Contact of Acme", "Contact of Bluth"]
+    entry = api.get(f"activity/lead_merge/?lead_id={destination}")["data"][0]
+    assert (entry["_type"], entry["source_lead_id"], entry["destination_lead_id"]) == ("LeadMerge", source, destination)
+    event = api.get("event/?object_type=lead&action=merged")["data"][0]
+    assert event["meta"]["merge_source_lead_id"] == source
+    assert event["meta"]["merge_destination_lead_id"] == destination
+    gone = api.get(f"event/?object_type=lead&action=deleted&object_id={source}")["data"]
+    assert [row["previous_data"]["name"] for row in gone] == ["Acme"]
+
+
+def test_what_is_wrong_with_a_merge_is_named(api: Api, world: World) -> None:
+    ours, theirs = world.ours.leads[0].public_id, world.theirs.leads[0].public_id
+    for body, key in (
+        ({"source": ours}, "destination"),
+        ({"source": ours, "destination": theirs}, "destination"),
+        ({"source": "lead_x", "destination": ours}, "source"),
+        ({"source": ours, "destination": ours}, "source"),
+    ):
+        assert list(api.post("lead/merge/", body, status=400)["field-errors"]) == [key]
+
+
+def test_merging_needs_the_permission(world: World) -> None:
+    api = Api(world.ours.restricted)
+    source, destination = (lead.public_id for lead in world.ours.leads[:2])
+    api.post("lead/merge/", {"source": source, "destination": destination}, status=403)
+    assert api.get(f"lead/{source}/")["name"] == "Acme"
