@@ -1,23 +1,24 @@
 from django.urls import include, path
 
-from activities import views, views_settings
+from activities import views_list, views_settings
+from activities.views import cards, drafts, form, history, timeline
 
 app_name = "activities"
 
 urlpatterns = [
-    path("activities/", views.activity_list, name="list"),
-    path("drafts/", views.drafts, name="drafts"),
-    path("leads/<str:lead_id>/timeline/", views.timeline, name="timeline"),
-    path("leads/<str:lead_id>/log/<str:type_id>/", views.form_new, name="form_new"),
-    path("leads/<str:lead_id>/log/<str:type_id>/autosave/", views.autosave_new, name="autosave"),
-    path("activities/<str:activity_id>/", views.permalink, name="permalink"),
-    path("activities/<str:activity_id>/edit/", views.form_edit, name="edit"),
-    path("activities/<str:activity_id>/autosave/", views.autosave_existing, name="autosave_existing"),
-    path("activities/<str:activity_id>/pin/", views.pin, name="pin"),
-    path("activities/<str:activity_id>/delete/", views.delete, name="delete"),
-    path("activities/<str:activity_id>/discard/", views.discard, name="discard"),
-    path("activities/<str:activity_id>/restore/", views.restore, name="restore"),
-    path("activities/<str:activity_id>/history/", views.history, name="history"),
+    path("activities/", views_list.activity_list, name="list"),
+    path("drafts/", drafts.drafts, name="drafts"),
+    path("leads/<str:lead_id>/timeline/", timeline.timeline, name="timeline"),
+    path("leads/<str:lead_id>/log/<str:type_id>/", form.form_new, name="form_new"),
+    path("leads/<str:lead_id>/log/<str:type_id>/autosave/", form.autosave_new, name="autosave"),
+    path("activities/<str:activity_id>/", timeline.permalink, name="permalink"),
+    path("activities/<str:activity_id>/edit/", form.form_edit, name="edit"),
+    path("activities/<str:activity_id>/autosave/", form.autosave_existing, name="autosave_existing"),
+    path("activities/<str:activity_id>/pin/", cards.pin, name="pin"),
+    path("activities/<str:activity_id>/delete/", cards.delete, name="delete"),
+    path("activities/<str:activity_id>/discard/", drafts.discard, name="discard"),
+    path("activities/<str:activity_id>/restore/", cards.restore, name="restore"),
+    path("activities/<str:activity_id>/history/", history.history, name="history"),
     path("settings/activities/", views_settings.types, name="types"),
     path("settings/activities/new/", views_settings.type_create, name="type_create"),
     path("settings/activities/order/", views_settings.type_order, name="type_order"),

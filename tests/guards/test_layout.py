@@ -35,7 +35,7 @@ OTHER_ROOMS = {
 UNSCOPED = {
     "activities/imports.py": "the worker takes up the runs of every organization",
     "activities/models.py": "the base manager, for migrations and related objects",
-    "activities/queries.py": "the catalogue of types is read with its organization named, also outside a request",
+    "activities/queries/types.py": "the catalogue of types is read with its organization named, also outside a request",
     "activities/resources.py": "external ids are looked up with the organization named, drafts included",
     "activities/services/activities.py": "rows are made with the organization given; undo looks for drafts as well",
     "activities/services/drafts.py": "the default manager hides drafts; the organization is given",
@@ -45,7 +45,7 @@ UNSCOPED = {
     "crm/api_keys.py": "finds the key that opens the scope",
     "crm/customfields/catalog.py": "the catalogue is read with its organization named, also outside a request",
     "crm/customfields/lookups.py": "members are read with the organization named",
-    "crm/customfields/services.py": "bulk_create of options, with the organization given",
+    "crm/customfields/services/definitions.py": "bulk_create of options, with the organization given",
     "crm/events.py": "bulk_create of events, with the organization given",
     "crm/management/commands/demo.py": "an operator's command",
     "crm/management/commands/doctor.py": "an operator's command",

@@ -1,23 +1,20 @@
-"""Pages and fragments of activities: the timeline, the form, drafts, the list."""
+"""The form of an activity, and its autosave."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from activities import queries
 from activities.forms import AboutForm
 from activities.models import Activity
-from activities.queries import TimelineFilters, TypeInfo
+from activities.queries import TypeInfo
 from activities.services import activities as logging
 from activities.services import drafts as drafting
 from activities.services.drafts import DraftConflict
@@ -27,78 +24,12 @@ from crm.customfields.catalog import catalog
 from crm.customfields.forms import ValueForm, raw_input, value_form
 from crm.customfields.lookups import Lookups
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound, PlanLimitReached
-from crm.htmx import redirect_to, render_page, toast, trigger
-from crm.models import Event, Membership, ValueRef
-from crm.permissions import authorize, can_edit_activity, can_log, can_view_field
+from crm.htmx import redirect_to, render_page, toast
+from crm.permissions import authorize, can_edit_activity, can_log
 from leads.models import Contact, Lead
 from leads.queries import lead_for
-from leads.search.cursors import encode_cursor
-
-PAGE = 50
 
 
-# --- timeline ---------------------------------------------------------------------------------------------------------
-@member_page()
-@require_GET
-def timeline(request: HttpRequest, lead_id: str) -> HttpResponse:
-    """One page of a lead's timeline: the whole list at first, more rows with a cursor."""
-    lead = lead_for(request.actor, lead_id)
-    given = request.GET
-    filters = TimelineFilters(
-        type_ids=tuple(value for value in given.getlist("type") if value),
-        user_id=given.get("by", ""),
-        text=given.get("words", ""),
-    )
-    lookups = Lookups(request.organization)
-    page = queries.timeline(
-        request.actor, lead, filters, given.get("after", ""), focus=given.get("activity", ""), lookups=lookups
-    )
-    here = reverse("activities:timeline", args=[request.organization.slug, lead.public_id])
-    more = _without(given, "activity")
-    more["after"] = page.next_cursor
-    context = {
-        "lead": lead,
-        "page": page,
-        "types": queries.visible_types(request.actor),
-        "members": lookups.members,
-        "filters": filters,
-        "focus": given.get("activity", ""),
-        "timeline_url": here,
-        "current_url": f"{here}?{_without(given, 'activity', 'after').urlencode()}",
-        "more_url": f"{here}?{more.urlencode()}" if page.next_cursor else "",
-        "is_filtered": bool(filters.type_ids or filters.user_id or filters.text),
-    }
-    if given.get("after"):
-        return render_page(request, "activities/timeline.html", context, "activities/_more.html")
-    response = render_page(request, "activities/timeline.html", context, "activities/_timeline.html")
-    if "words" in given:
-        # The filters were sent: the lead page's own address keeps them.
-        kept = given.copy()
-        for key in [key for key, values in kept.lists() if not any(values)]:
-            kept.pop(key)
-        page_url = reverse("leads:page", args=[request.organization.slug, lead.public_id])
-        response["HX-Replace-Url"] = f"{page_url}?{kept.urlencode()}" if kept else page_url
-    return response
-
-
-def _without(given: QueryDict, *keys: str) -> QueryDict:
-    """Return a copy of a query string without these keys."""
-    kept = given.copy()
-    for key in keys:
-        kept.pop(key, None)
-    return kept
-
-
-@member_page()
-@require_GET
-def permalink(request: HttpRequest, activity_id: str) -> HttpResponse:
-    """Open the lead at this card."""
-    activity = queries.activity_for(request.actor, activity_id)
-    page = reverse("leads:page", args=[request.organization.slug, activity.lead.public_id])
-    return redirect(f"{page}?activity={activity.public_id}#{activity.public_id}")
-
-
-# --- the form ---------------------------------------------------------------------------------------------------------
 @dataclass
 class FormParts:
     """The two forms of one activity."""
@@ -316,161 +247,3 @@ def _autosave(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activity 
             "action": reverse("activities:edit", args=[slug, saved.public_id]),
         }
     )
-
-
-@member_page()
-@require_GET
-def drafts(request: HttpRequest) -> HttpResponse:
-    cards = queries.cards_of(request.actor, queries.my_drafts(request.actor))
-    return render_page(request, "activities/drafts.html", {"cards": cards})
-
-
-@member_page()
-@require_POST
-def discard(request: HttpRequest, activity_id: str) -> HttpResponse:
-    draft = queries.activity_for(request.actor, activity_id)
-    drafting.discard_draft(request.actor, draft)
-    if request.htmx:
-        return toast(HttpResponse(), "The draft is thrown away.")
-    return redirect("activities:drafts", slug=request.organization.slug)
-
-
-# --- what can be done to a card ---------------------------------------------------------------------------------------
-@member_page()
-@require_POST
-def pin(request: HttpRequest, activity_id: str) -> HttpResponse:
-    activity = queries.activity_for(request.actor, activity_id)
-    pinned = logging.set_pinned(request.actor, activity, activity.pinned_at is None)
-    if request.htmx:
-        response = trigger(HttpResponse(status=204), "timeline-changed")
-        return toast(response, "Pinned to the top." if pinned.pinned_at else "No longer pinned.")
-    return redirect("activities:permalink", slug=request.organization.slug, activity_id=activity_id)
-
-
-@member_page()
-@require_POST
-def delete(request: HttpRequest, activity_id: str) -> HttpResponse:
-    activity = queries.activity_for(request.actor, activity_id)
-    lead_id = activity.lead.public_id
-    logging.delete_activity(request.actor, activity)
-    undo = reverse("activities:restore", args=[request.organization.slug, activity_id])
-    if request.htmx:
-        return toast(HttpResponse(), "Deleted.", undo_url=undo)
-    return redirect("leads:page", slug=request.organization.slug, lead_id=lead_id)
-
-
-@member_page()
-@require_POST
-def restore(request: HttpRequest, activity_id: str) -> HttpResponse:
-    """Undo a deletion: the latest one of this activity, by the member who did it."""
-    found = (
-        Event.objects.filter(
-            object_id=ids.decode("acti", activity_id) or 0, action="deleted", user_id=request.actor.user_id,
-            object_type__startswith="activity.",
-        )
-        .order_by("-pk")
-        .first()
-    )  # fmt: skip
-    if found is None:
-        raise NotFound("There is nothing to bring back.")
-    logging.restore_activity(request.actor, found)
-    if request.htmx:
-        return toast(trigger(HttpResponse(status=204), "timeline-changed"), "It is back.")
-    return redirect("activities:permalink", slug=request.organization.slug, activity_id=activity_id)
-
-
-@member_page()
-@require_GET
-def history(request: HttpRequest, activity_id: str) -> HttpResponse:
-    activity = queries.activity_for(request.actor, activity_id)
-    return render_page(
-        request, "activities/history.html",
-        {"activity": activity, "changes": queries.history(request.actor, activity), "type": logging.type_of(request.actor, activity)},
-        "activities/_history.html",
-    )  # fmt: skip
-
-
-# --- the list ---------------------------------------------------------------------------------------------------------
-@member_page()
-@require_GET
-def activity_list(request: HttpRequest) -> HttpResponse:
-    """Activities across leads, filtered by type, member and days. The lists behind report numbers are this page."""
-    given = request.GET
-    error = ""
-    rows = queries.visible_activities(request.actor).select_related("lead")
-    try:
-        rows = _filtered(request, rows)
-    except InvalidInput as refused:
-        error = refused.message
-    moment = "date_created" if given.get("by") == "date_created" else "activity_at"
-    total = rows.count()
-    place = queries.moment_and_id(given.get("after", ""))
-    if place:
-        at, pk = place
-        rows = rows.filter(**{f"{moment}__lte": at}).exclude(**{moment: at, "pk__gte": pk})
-    found = list(rows.order_by(f"-{moment}", "-pk")[: PAGE + 1])
-    more = given.copy()
-    if len(found) > PAGE:
-        found = found[:PAGE]
-        more["after"] = encode_cursor(getattr(found[-1], moment).isoformat(), found[-1].pk)
-    first = given.copy()
-    first.pop("after", None)
-    context = {
-        "cards": queries.cards_of(request.actor, found),
-        "total": total,
-        "error": error,
-        "types": [row for row in queries.visible_types(request.actor) if not row.system],
-        "members": Lookups(request.organization).members,
-        "chosen_type": given.get("type", ""),
-        "chosen_user": given.get("user", ""),
-        "from": given.get("from", ""),
-        "to": given.get("to", ""),
-        "by": moment,
-        "zone": given.get("zone", ""),
-        "next_url": f"?{more.urlencode()}" if "after" in more and more["after"] != given.get("after") else "",
-        "first_url": f"?{first.urlencode()}" if given.get("after") else "",
-    }
-    return render_page(request, "activities/list.html", context, status=422 if error else 200)
-
-
-def _types_showing(actor: Membership, field_id: int) -> list[int]:
-    """Return the types where the actor may see this field: a filter must not tell what a card would hide."""
-    known = catalog(actor.organization)
-    found = []
-    for kind in queries.visible_types(actor):
-        use = known.use(kind.fieldset_id, field_id)
-        if use and can_view_field(actor, use):
-            found.append(kind.id)
-    return found
-
-
-def _filtered(request: HttpRequest, rows: Any) -> Any:
-    given = request.GET
-    types = [value for value in given.get("type", "").split(",") if value]
-    if types:
-        rows = rows.filter(type_id__in=[ids.decode("actitype", value) or 0 for value in types])
-    if given.get("user"):
-        who = "created_by_id" if given.get("by") == "date_created" else "user_id"
-        rows = rows.filter(**{who: ids.decode("user", given["user"]) or 0})
-    moment = "date_created" if given.get("by") == "date_created" else "activity_at"
-    try:
-        zone = ZoneInfo(given["zone"]) if given.get("zone") else request.actor.zone
-        if given.get("from"):
-            rows = rows.filter(
-                **{f"{moment}__gte": datetime.combine(date.fromisoformat(given["from"]), time.min, zone)}
-            )
-        if given.get("to"):
-            after = date.fromisoformat(given["to"]) + timedelta(days=1)
-            rows = rows.filter(**{f"{moment}__lt": datetime.combine(after, time.min, zone)})
-    except (ValueError, ZoneInfoNotFoundError, OverflowError):
-        raise InvalidInput(
-            "A day is written as 2026-01-31, a zone as Europe/Berlin. All activities are shown."
-        ) from None
-    if given.get("option"):
-        field, _, option = given["option"].partition(":")
-        if field.isdigit() and option.isdigit():
-            held = ValueRef.objects.filter(
-                field_id=int(field), v=int(option), lead_id=OuterRef("lead_id"), record_key=OuterRef("pk")
-            )
-            rows = rows.filter(Exists(held), type_id__in=_types_showing(request.actor, int(field)))
-    return rows

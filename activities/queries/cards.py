@@ -1,0 +1,146 @@
+"""Activities ready for display."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.utils import timezone
+
+from activities.models import Activity
+from activities.queries.types import TypeInfo, type_catalog
+from crm import ids
+from crm.customfields.catalog import Catalog, Use, catalog
+from crm.customfields.lookups import Lookups
+from crm.fieldkinds import many
+from crm.models import Membership
+from crm.permissions import (
+    can_delete_activity,
+    can_edit_activity,
+    can_log,
+    can_view_draft,
+    can_view_field,
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One line of a card. `href`: where it links to, or empty. `wide`: takes the whole width."""
+
+    label: str
+    text: str
+    href: str = ""
+    wide: bool = False
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Card:
+    """An activity ready for display."""
+
+    id: str
+    activity: Activity
+    type: TypeInfo
+    lead_name: str
+    lead_id: str
+    values: tuple[Value, ...]
+    empty_labels: tuple[str, ...]
+    summary: str
+    direction: str
+    user_name: str
+    created_by_name: str
+    contact_name: str
+    is_draft: bool
+    is_pinned: bool
+    is_future: bool
+    can_edit: bool
+    can_delete: bool
+    can_copy: bool
+
+
+class _Cards:
+    """Turns activities into cards: one query for members, one for contacts and leads, whatever the number."""
+
+    def __init__(self, actor: Membership, lookups: Lookups | None = None) -> None:
+        self.actor = actor
+        self.types = type_catalog(actor.organization)
+        self.fields: Catalog = catalog(actor.organization)
+        self.lookups = lookups or Lookups(actor.organization)
+        self.now = timezone.now()
+
+    @cached_property
+    def _uses(self) -> dict[int, list[Use]]:
+        return {
+            row.id: [
+                use
+                for use in self.fields.uses(row.fieldset_id)
+                if not use.field.kind.hidden and can_view_field(self.actor, use)
+            ]
+            for row in self.types.types
+        }
+
+    def make(self, rows: Iterable[Activity]) -> list[Card]:
+        rows = list(rows)
+        self._preload(rows)
+        return [self._card(row) for row in rows]
+
+    def _preload(self, rows: list[Activity]) -> None:
+        contacts = {row.contact_id for row in rows if row.contact_id}
+        for row in rows:
+            for use in self._uses.get(row.type_id, []):
+                if use.field.kind.refers_to == "contact":
+                    contacts.update(many(row.values.get(str(use.field.id))))
+        if contacts:
+            self.lookups.preload_contacts(contacts)
+
+    def _card(self, row: Activity) -> Card:
+        kind = self.types.get(row.type_id)
+        assert kind is not None, "a type is never deleted while it has activities"
+        shown, empty, direction = [], [], ""
+        for use in self._uses[row.type_id]:
+            stored = row.values.get(str(use.field.id))
+            if stored is None:
+                typed = (row.draft_data or {}).get(use.field.public_id)
+                labels = {option.public_id: option.label for option in use.field.options}
+                text = ", ".join(labels.get(part, str(part)) for part in many(typed) if part)
+                if text:
+                    shown.append(Value(use.field.name, text, wide=use.field.kind.wide))
+                else:
+                    empty.append(use.field.name)
+                continue
+            text = use.field.kind.display(stored, use.field, self.lookups)
+            if use.field.builtin.endswith(".direction"):
+                direction = text
+                continue
+            href = "" if isinstance(stored, list) else use.field.kind.href(stored, use.field)
+            shown.append(Value(use.field.name, text, href, use.field.kind.wide, use.field.kind.slug))
+        user, author = self.lookups.user(row.user_id), self.lookups.user(row.created_by_id)
+        contact = self.lookups.contact(row.contact_id)
+        lead = row.lead if Activity.lead.is_cached(row) else None
+        return Card(
+            id=row.public_id,
+            activity=row,
+            type=kind,
+            lead_name=lead.name if lead else "",
+            lead_id=ids.encode("lead", row.lead_id),
+            values=tuple(shown),
+            empty_labels=tuple(empty),
+            summary=shown[0].text if shown else "",
+            direction=direction,
+            user_name=user.name if user else "",
+            created_by_name=author.name if author else "",
+            contact_name=contact.name if contact else "",
+            is_draft=row.is_draft,
+            is_pinned=row.pinned_at is not None,
+            is_future=row.activity_at > self.now,
+            can_edit=bool(can_edit_activity(self.actor, row, kind))
+            and (not row.is_draft or bool(can_view_draft(self.actor, row))),
+            can_delete=bool(can_delete_activity(self.actor, row, kind)),
+            can_copy=not row.is_draft and not kind.system and bool(can_log(self.actor, kind)),
+        )
+
+
+def cards_of(actor: Membership, rows: Iterable[Activity], lookups: Lookups | None = None) -> list[Card]:
+    """Return activities ready for display, in the given order. Give rows with `lead` loaded where its name is shown."""
+    return _Cards(actor, lookups).make(rows)
