@@ -69,6 +69,8 @@ class FieldKind:
     allows_multiple: ClassVar[bool] = False
     hidden: ClassVar[bool] = False
     has_options: ClassVar[bool] = False
+    hint: ClassVar[str] = ""  # one sentence for the person who chooses a kind
+    settings: ClassVar[tuple[str, ...]] = ("required", "read_only", "default", "heading", "show_when")
     wide: ClassVar[bool] = False
     refers_to: ClassVar[str] = ""  # user or contact: what stored ids name
     whole_days: ClassVar[bool] = False  # moments are calendar days, indexed as midnight UTC
@@ -188,6 +190,7 @@ def _text(raw: Any, field: Field, limit: int) -> str:
 
 class Text(FieldKind):
     slug, label = "text", "Text"
+    hint = "One line of text."
     LIMIT = 10_000
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
@@ -199,6 +202,7 @@ class Text(FieldKind):
 
 class Textarea(FieldKind):
     slug, label = "textarea", "Text area"
+    hint = "Text with line breaks."
     LIMIT = 100_000
     wide = True
 
@@ -211,11 +215,15 @@ class Textarea(FieldKind):
 
 class Hidden(Textarea):
     slug, label = "hidden", "Hidden"
+    hint = "Never on a page; the API and imports write it."
+    settings = ()
     hidden = True
 
 
 class Number(FieldKind):
     slug, label, storage, value_name = "number", "Number", "number", "number"
+    hint = "An exact decimal number, with a unit and bounds if you like."
+    settings = (*FieldKind.settings, "unit", "minimum", "maximum")
     operators = ("=", "≠", "<", "≤", ">", "≥", "between", "exists", "missing")
     SHAPE = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?")
 
@@ -278,6 +286,7 @@ def plain(number: Decimal) -> str:
 
 class Date(FieldKind):
     slug, label, storage, value_name = "date", "Date", "moment", "date"
+    hint = "A day of the calendar."
     whole_days = True
     operators = ("on", "before", "after", "between", "relative", "exists", "missing")
 
@@ -301,6 +310,7 @@ class Date(FieldKind):
 
 class DateTime(FieldKind):
     slug, label, storage, value_name = "datetime", "Date and time", "moment", "date"
+    hint = "A moment, shown in each member's time zone."
     operators = Date.operators
     # A day inside what can be written, so that every zone can show it.
     FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
@@ -349,15 +359,15 @@ class DateTime(FieldKind):
 
 class Choices(FieldKind):
     slug, label, storage, value_name = "choices", "Choices", "ref", "option"
+    hint = "One or several of a list you write."
+    settings = (*FieldKind.settings, "options", "multiple")
     allows_multiple = has_options = True
     operators = ("any of", "none of", "all of", "exists", "missing")
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> int:
         text = str(raw).strip()
-        number = ids.decode("opt", text)
-        for option in field.options:
-            if option.id == number or (number is None and option.label.casefold() == text.casefold()):
-                return option.id
+        if found := field.find_option(text):
+            return found.id
         offered = ", ".join(option.label for option in field.options if not option.removed)
         raise InvalidValue(
             f"{quoted(text, 100)} is not an option of {field.name}. Choose one of: {offered or 'none yet'}."
@@ -400,6 +410,8 @@ class Choices(FieldKind):
 
 class User(FieldKind):
     slug, label, storage, value_name = "user", "User", "ref", "user"
+    hint = "A member, also one who left."
+    settings = (*FieldKind.settings, "multiple")
     refers_to = "user"
     allows_multiple = True
     operators = ("any of", "none of", "me", "exists", "missing")
@@ -441,6 +453,8 @@ class User(FieldKind):
 
 class Contact(FieldKind):
     slug, label, storage, value_name = "contact", "Contact", "ref", "contact"
+    hint = "A contact of the same lead."
+    settings = ("required", "read_only", "heading", "show_when", "multiple")
     refers_to = "contact"
     allows_multiple = True
     operators = ("any of", "none of", "exists", "missing")
@@ -475,6 +489,7 @@ class Contact(FieldKind):
 
 class Checkbox(FieldKind):
     slug, label, storage, value_name = "checkbox", "Checkbox", "ref", "boolean"
+    hint = "Yes, no, or not said."
     operators = ("yes", "no", "exists", "missing")
     WORDS: ClassVar = {
         **dict.fromkeys(("true", "yes", "y", "1", "on", "x"), True),
@@ -505,6 +520,7 @@ class Checkbox(FieldKind):
 
 class Url(FieldKind):
     slug, label = "url", "URL"
+    hint = "A web address, linked where it is shown."
     HOST = re.compile(r"[^\s.:/@\[\]]+(\.[^\s.:/@\[\]]+)*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
     FORBIDDEN = re.compile(r"[\x00-\x20\x7f\s<>\"\\^`{}|]")
 
@@ -533,6 +549,7 @@ class Url(FieldKind):
 
 class Email(FieldKind):
     slug, label = "email", "Email"
+    hint = "An email address, linked where it is shown."
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         text = _text(raw, field, 320).strip()
@@ -551,6 +568,7 @@ class Email(FieldKind):
 
 class Phone(FieldKind):
     slug, label = "phone", "Phone"
+    hint = "A phone number, linked where it is shown."
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         text = _text(raw, field, 60).strip()

@@ -6,6 +6,8 @@ from django.apps import apps
 from django.db import transaction
 from django.db.models import Model
 
+from crm.customfields.services import move_merged_values
+from crm.customfields.services.sharing import index_rows_in
 from crm.customfields.values import TABLES
 from crm.models import CustomField, FieldSet, FieldUse
 from crm.tenancy import scope
@@ -29,17 +31,20 @@ def purge_use(field_id: int, fieldset_id: int) -> None:
     fieldset = FieldSet.unscoped.filter(pk=fieldset_id).first()
     if fieldset is None or FieldUse.unscoped.filter(fieldset_id=fieldset_id, field_id=field_id).exists():
         return  # put back meanwhile
-    activities = apps.get_model("activities.Activity").unscoped.filter(type__fieldset_id=fieldset_id)
     with scope(fieldset.organization_id):
         for model in TABLES.values():
-            rows = model.objects.filter(field_id=field_id)
-            rows = {
-                FieldSet.Owner.LEAD: rows.filter(record_key=0),
-                FieldSet.Owner.CONTACT: rows.filter(record_key__lt=0),
-                FieldSet.Owner.ACTIVITY: rows.filter(record_key__in=activities.values("pk")),
-            }[FieldSet.Owner(fieldset.owner)]
+            rows = index_rows_in(model, fieldset, field_id)
             while found := list(rows.values_list("lead_id", "record_key")[:CHUNK]):
                 _purge(model, field_id, found)
+
+
+def merge_option(field_id: int, from_id: int, into_id: int) -> None:
+    """Move the values of a merged option to the one it was merged into. Safe to repeat."""
+    field = CustomField.unscoped.filter(pk=field_id, deleted_at=None).first()
+    if field is None or field.settings.get("merged", {}).get(str(from_id)) != into_id:
+        return  # gone, or parted again meanwhile
+    with scope(field.organization_id):
+        move_merged_values(field, from_id, into_id)
 
 
 def _purge(model: type[Model], field_id: int, rows: list[tuple[int, int]]) -> None:

@@ -15,11 +15,11 @@ from activities.services.facts import refresh_facts
 from activities.starters import STARTERS
 from crm import events, ids
 from crm.customfields.catalog import catalog, touch_schema
-from crm.customfields.services import create_field
+from crm.customfields.services import copy_fields, create_field
 from crm.customfields.values import TABLES
 from crm.errors import InvalidInput, NotFound
 from crm.models import CustomField, FieldOption, FieldSet, FieldUse, Membership, Organization, Role
-from crm.permissions import Perm, authorize, has
+from crm.permissions import Perm, authorize, can_view_type, has
 from crm.plans import require_room_for_type
 
 COLORS = ("blue", "azure", "indigo", "purple", "pink", "red", "orange", "yellow", "lime", "green", "teal", "cyan")
@@ -31,10 +31,10 @@ ICONS = (
 
 
 def custom_type_for(actor: Membership, public_id: str) -> ActivityType:
-    """Return a custom type's row for its settings page, archived ones included; raises `NotFound`."""
+    """Return a custom type's row for its settings page, archived ones included; raises `NotFound`, also for one hidden from the actor."""
     rows = ActivityType.objects.select_related("fieldset").filter(builtin="", pk=ids.decode("actitype", public_id))
     found = rows.first()
-    if found is None:
+    if found is None or not can_view_type(actor, found):
         raise NotFound("There is no such activity type.")
     return found
 
@@ -150,24 +150,22 @@ def delete_type(actor: Membership, row: ActivityType, confirm_name: str | None) 
 
 
 def duplicate_type(actor: Membership, row: ActivityType) -> ActivityType:
-    """Make a type with the same properties and fields under the next free name."""
+    """Make a type with the same properties and fields under the next free name. Raises `PlanLimitReached`.
+
+    Fields are new ones with the same options, defaults, rules, headings, restrictions and order; shared ones are shared.
+    """
     authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
     with transaction.atomic():
-        name, number = f"{row.name} (copy)", 2
-        while ActivityType.objects.filter(name_fold=name.casefold()).exists():
-            name, number = f"{row.name} (copy {number})", number + 1
+        number, ending = 1, " (copy)"
+        while ActivityType.objects.filter(
+            name_fold=(name := row.name[: 100 - len(ending)] + ending).casefold()
+        ).exists():
+            number, ending = number + 1, f" (copy {number + 1})"
         copy = create_type(
             actor, name=name, description=row.description, icon=row.icon, color=row.color, api_only=row.api_only,
             edit_roles=row.edit_roles, view_roles=row.view_roles,
         )  # fmt: skip
-        for use in catalog(actor.organization).uses(row.fieldset_id):
-            create_field(
-                actor, copy.fieldset, name=use.field.name, kind=use.field.kind.slug, description=use.field.description,
-                required=use.required, multiple=use.field.multiple, heading=use.heading, read_only=use.read_only,
-                options=[option.label for option in use.field.options if not option.removed],
-                settings={"unit": use.field.unit, "minimum": use.field.minimum, "maximum": use.field.maximum},
-                edit_roles=use.edit_roles, view_roles=use.view_roles,
-            )  # fmt: skip
+        copy_fields(actor, row.fieldset, copy.fieldset)
     return copy
 
 

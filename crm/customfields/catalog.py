@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -30,7 +31,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Field:
-    """A field's definition. `options`: all of them by position, removed ones included."""
+    """A field's definition. `options`: all of them by position, removed ones included, merged ones not."""
 
     id: int
     public_id: str
@@ -50,11 +51,28 @@ class Field:
     updated_by_id: int | None = None
     date_created: Any = None
     date_updated: Any = None
-    options_by_id: Mapping[int, Option] = field(default_factory=dict, repr=False, compare=False)
+    merged: Mapping[int, int] = field(default_factory=dict, repr=False, compare=False)
+    merged_labels: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def _by_id(self) -> dict[int, Option]:
+        own = {option.id: option for option in self.options}
+        return own | {old: own[new] for old, new in self.merged.items() if new in own}
+
+    @cached_property
+    def _by_label(self) -> dict[str, Option]:
+        old = {label: option for label, pk in self.merged_labels.items() if (option := self._by_id.get(pk))}
+        return old | {option.label.casefold(): option for option in self.options}
 
     def option(self, option_id: Any) -> Option | None:
-        """Return an option by its row id, removed ones included."""
-        return self.options_by_id.get(option_id)
+        """Return an option by its row id, removed ones included; for one that was merged, what it was merged into."""
+        return self._by_id.get(option_id)
+
+    def find_option(self, raw: Any) -> Option | None:
+        """Return an option by its `opt_` id or its label, ignoring case; merged ones lead to what they became."""
+        text = str(raw).strip()
+        number = ids.decode("opt", text)
+        return self.option(number) if number else self._by_label.get(text.casefold())
 
 
 @dataclass(frozen=True)
@@ -147,7 +165,9 @@ def _load(organization: Organization) -> Catalog:
         sets_of.setdefault(use.field_id, []).append(use.fieldset_id)
     fields = {}
     for row in CustomField.unscoped.filter(organization=organization, deleted_at=None):
-        own = tuple(options.get(row.pk, ()))
+        merged = {int(old): new for old, new in row.settings.get("merged", {}).items()}
+        every = options.get(row.pk, [])
+        own = tuple(option for option in every if option.id not in merged)
         fields[row.pk] = Field(
             id=row.pk,
             public_id=row.public_id,
@@ -167,7 +187,8 @@ def _load(organization: Organization) -> Catalog:
             updated_by_id=row.updated_by_id,
             date_created=row.date_created,
             date_updated=row.date_updated,
-            options_by_id={option.id: option for option in own},
+            merged=merged,
+            merged_labels={option.label.casefold(): option.id for option in every if option.id in merged},
         )
     fieldsets: dict[int, list[Use]] = {pk: [] for pk in sets}
     there = {(use.fieldset_id, use.field_id) for use in uses if use.field_id in fields}

@@ -27,12 +27,13 @@ from activities.services.types import (
 from activities.starters import STARTERS
 from crm import events
 from crm.customfields.catalog import catalog
+from crm.customfields.services import change_options, create_field, remove_option, reorder_fields
 from crm.customfields.values import TABLES
 from crm.errors import InvalidInput, NotAllowed, NotFound, PlanLimitReached
 from crm.models import CustomField, Event, FieldSet, Role
 from crm.tenancy import scope
 from leads.models import Lead
-from tests.factories import Tenant, World
+from tests.factories import Tenant, World, change_field
 
 
 @pytest.fixture
@@ -205,3 +206,80 @@ def test_theirs_is_not_there(ours: Tenant, world: World) -> None:
     for fetch in (type_for, custom_type_for):
         with pytest.raises(NotFound):
             fetch(ours.admin, world.theirs.type_row.public_id)
+
+
+def test_a_copy_keeps_defaults_rules_options_headings_restrictions_and_order(ours: Tenant) -> None:
+    roles = {row.slug: row.pk for row in Role.objects.all()}
+    fieldset, crm = ours.type_row.fieldset, ours.use("CRM")
+    hubspot, salesforce = (option.public_id for option in crm.field.options[:2])
+    row = CustomField.objects.get(pk=crm.field.id)
+    change_options(ours.admin, row, {hubspot: {"color": "orange"}})
+    remove_option(ours.admin, row, salesforce)
+    change_field(ours, "CRM", {"default": "None", "heading": "Tools", "description": "Today's"})
+    create_field(
+        ours.admin, fieldset, name="Portal", kind="text", required=True, view_roles=[roles["user"]],
+        show_when={"field": crm.field.public_id, "values": ["HubSpot"]},
+    )  # fmt: skip
+    create_field(ours.admin, fieldset, name="Partners", kind="user", multiple=True, read_only=True)
+    shared = create_field(ours.admin, fieldset, name="Budget", kind="number", shared=True, settings={"unit": "€"})
+    reorder_fields(ours.admin, fieldset, [shared.public_id])
+
+    copy = duplicate_type(ours.admin, update_type(ours.admin, ours.type_row, {"edit_roles": [roles["user"]]}))
+    known = catalog(ours.organization)
+    old, new = known.uses(fieldset.pk), known.uses(copy.fieldset_id)
+    assert copy.edit_roles == sorted({roles["admin"], roles["user"]})
+    for key in ("heading", "required", "read_only", "edit_roles", "view_roles", "position"):
+        assert [getattr(use, key) for use in new] == [getattr(use, key) for use in old], key
+    for key in ("name", "kind", "description", "multiple", "unit", "minimum", "maximum"):
+        assert [getattr(use.field, key) for use in new] == [getattr(use.field, key) for use in old], key
+    assert new[0].field.name == "Budget"
+    assert new[0].field.id == shared.pk, "shared, not copied"
+    by_name = {use.field.name: use for use in new}
+    theirs = by_name["CRM"].field
+    assert [(option.label, option.color) for option in theirs.options] == [("HubSpot", "orange"), ("None", "")]
+    assert theirs.id != crm.field.id
+    assert theirs.default == theirs.options[1].id
+    assert by_name["Portal"].show_when == {"field": theirs.id, "values": [theirs.options[0].id]}
+    log = log_activity(ours.admin, ours.leads[0], type_of_row(ours, copy), custom={"CRM": "HubSpot", "Portal": "p"})
+    assert log.values[str(by_name["Portal"].field.id)] == "p"
+
+
+def test_a_type_with_fifty_fields_is_copied_whole_and_long_names_fit(ours: Tenant) -> None:
+    row = create_type(ours.admin, name="N" * 100)
+    for number in range(50):
+        create_field(ours.admin, row.fieldset, name=f"F{number}", kind="text")
+    copy, again = duplicate_type(ours.admin, row), duplicate_type(ours.admin, row)
+    assert (copy.name, again.name) == ("N" * 93 + " (copy)", "N" * 91 + " (copy 2)")
+    assert len(catalog(ours.organization).uses(again.fieldset_id)) == 50
+
+
+def test_a_copy_that_does_not_fit_the_plan_leaves_nothing(ours: Tenant) -> None:
+    ours.organization.plan = "base"
+    ours.organization.save(update_fields=["plan"])
+    before = ActivityType.objects.count(), CustomField.objects.count(), Event.objects.count()
+    with pytest.raises(PlanLimitReached):
+        duplicate_type(ours.admin, ours.type_row)
+    assert (ActivityType.objects.count(), CustomField.objects.count(), Event.objects.count()) == before
+
+
+def test_a_deleted_type_is_one_event_with_its_count(ours: Tenant) -> None:
+    before = Event.objects.count()
+    pk = ours.type_row.pk
+    delete_type(ours.admin, ours.type_row, "Qualifying call")
+    assert Event.objects.count() == before + 1
+    event = Event.objects.get(object_type="custom_activity_type", object_id=pk, action="deleted")
+    assert event.meta == {"activities": 4}
+
+
+def test_a_hidden_type_is_not_there_for_those_who_manage_types_either(ours: Tenant) -> None:
+    roles = {row.slug: row.pk for row in Role.objects.all()}
+    update_type(ours.admin, ours.type_row, {"view_roles": [roles["user"]]})
+    with pytest.raises(NotFound):
+        custom_type_for(ours.superuser, ours.type_row.public_id)
+    assert custom_type_for(ours.admin, ours.type_row.public_id).pk == ours.type_row.pk
+
+
+def type_of_row(tenant: Tenant, row: ActivityType) -> Any:
+    found = type_catalog(tenant.organization).get(row.pk)
+    assert found is not None
+    return found

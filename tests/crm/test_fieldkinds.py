@@ -39,7 +39,7 @@ def make_field(kind: str, *, multiple: bool = False) -> Field:
     return Field(
         id=1, public_id="cf_1", name="Sample", kind=KINDS[kind], description="", multiple=multiple, shared=False,
         builtin="", unit=sample.settings.get("unit", ""), default=None, options=options, fieldset_ids=(1,),
-        options_by_id={option.id: option for option in options}, **bounds,
+        **bounds,
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def test_several_choices() -> None:
 def test_a_removed_option_is_shown_as_removed() -> None:
     field = make_field("choices")
     gone = replace(field.options[0], removed=True)
-    field = replace(field, options=(gone, *field.options[1:]), options_by_id={gone.id: gone})
+    field = replace(field, options=(gone, *field.options[1:]))
     assert field.kind.display(1, field, None) == "HubSpot (removed)"
     assert field.kind.to_api(1, field, None) == "HubSpot"
 

@@ -25,7 +25,7 @@ ROOMS = {
 OTHER_ROOMS = {
     "activities/builtin": "the declarations of the built-in kinds",
     "activities/exports": "CSV downloads, written row by row while they are read",
-    "activities/imports": "the import engine: file, mapping, check, run",
+    "activities/imports": "the import engine: file, mapping, check, run, undo",
     "activities/lead_page": "what the lead's page shows of activities, reached through settings",
     "activities/starters": "the starter types of a new organization",
     "leads/legacy": "Close's older query string, translated to the search language",
@@ -33,7 +33,8 @@ OTHER_ROOMS = {
 }
 # file → why it may step out of the organization's scope
 UNSCOPED = {
-    "activities/imports.py": "the worker takes up the runs of every organization",
+    "activities/imports/upload.py": "old files of every organization are removed",
+    "activities/imports/work.py": "the worker takes up the runs of every organization",
     "activities/models.py": "the base manager, for migrations and related objects",
     "activities/queries/types.py": "the catalogue of types is read with its organization named, also outside a request",
     "activities/resources.py": "external ids are looked up with the organization named, drafts included",
@@ -42,6 +43,7 @@ UNSCOPED = {
     "activities/services/observer.py": "writes the log of a lead for the organization it is told",
     "activities/services/types.py": "bulk_create of options, with the organization given",
     "crm/access.py": "finds the membership that opens the scope",
+    "crm/accounts.py": "an account is a person's, whatever organizations they belong to",
     "crm/api_keys.py": "finds the key that opens the scope",
     "crm/customfields/catalog.py": "the catalogue is read with its organization named, also outside a request",
     "crm/customfields/lookups.py": "members are read with the organization named",
@@ -51,10 +53,11 @@ UNSCOPED = {
     "crm/management/commands/doctor.py": "an operator's command",
     "crm/management/find.py": "an operator's commands name the organization",
     "crm/management/provision.py": "makes an organization, before there is a scope",
+    "crm/members.py": "asks whether an account is known to other organizations, never which",
     "crm/plans.py": "counters are locked with the organization named",
     "crm/tasks.py": "jobs find their object first and open its scope then",
     "crm/tenancy.py": "defines it",
-    "crm/views.py": "the home page lists a person's organizations",
+    "crm/views/home.py": "the home page lists a person's organizations",
     "leads/services/index.py": "bulk_create of contact points, with the organization given",
     "reporting/services.py": "bulk_create of tiles, with the organization given",
 }

@@ -1,0 +1,34 @@
+"""Writing field definitions. Adding, renaming, reordering or deleting a field touches no record: never a rewrite.
+
+`definitions`: fields and their place in a form · `options`: the choices of a field · `sharing`: one field in several
+places · `copies`: the fields of one form for another · `changes`: what all of them stand on.
+"""
+
+from crm.customfields.services.changes import field_for, schema_change, use_for
+from crm.customfields.services.copies import copy_fields
+from crm.customfields.services.definitions import (
+    create_field,
+    delete_field,
+    records_holding,
+    reorder_fields,
+    update_field,
+)
+from crm.customfields.services.options import (
+    MAX_OPTIONS,
+    add_options,
+    change_options,
+    merge_options,
+    move_merged_values,
+    remove_option,
+    rename_option,
+    reorder_options,
+    restore_option,
+)
+from crm.customfields.services.sharing import attach_field, detach_field, records_holding_in, share_field
+
+__all__ = [
+    "MAX_OPTIONS", "add_options", "attach_field", "change_options", "copy_fields", "create_field", "delete_field",
+    "detach_field", "field_for", "merge_options", "move_merged_values", "records_holding", "records_holding_in",
+    "remove_option", "rename_option", "reorder_fields", "reorder_options", "restore_option", "schema_change",
+    "share_field", "update_field", "use_for",
+]  # fmt: skip

@@ -1,0 +1,89 @@
+"""What every change of definitions stands on: fetching, one change at a time, roles, and room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.db import transaction
+from django.db.models import Max
+
+from crm import ids
+from crm.customfields.catalog import Catalog, catalog, touch_schema
+from crm.errors import InvalidInput, NotFound, PlanLimitReached
+from crm.events import current_door
+from crm.models import CustomField, FieldSet, FieldUse, Membership, Organization, Role
+from crm.permissions import Perm, authorize, has
+from crm.plans import MAX_FIELDS_PER_TYPE
+
+
+def field_for(actor: Membership, public_id: str) -> CustomField:
+    """Return a field of the organization that is not deleted; raises `NotFound`."""
+    found = CustomField.objects.filter(pk=ids.decode("cf", public_id), deleted_at=None).first()
+    if found is None:
+        raise NotFound("There is no such field.")
+    return found
+
+
+def use_for(fieldset: FieldSet, field: CustomField) -> FieldUse:
+    """Return a field's use in a field set; raises `NotFound`."""
+    found = FieldUse.objects.filter(fieldset=fieldset, field=field).first()
+    if found is None:
+        raise NotFound("There is no such field.")
+    return found
+
+
+def authorize_definitions(actor: Membership) -> None:
+    """Raise `NotAllowed` unless the actor manages customizations."""
+    authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))
+
+
+@contextmanager
+def schema_change(actor: Membership) -> Iterator[Catalog]:
+    """One change to an organization's definitions: changes queue up behind each other, all of it holds or none.
+
+    Yields the fields as they are now, also when somebody changed them since the actor was loaded. A refused change
+    leaves the actor's organization as it was, so that nothing rolled back is shown.
+    """
+    organization = actor.organization
+    before = organization.schema_version
+    try:
+        with transaction.atomic():
+            now = Organization.objects.select_for_update().get(pk=organization.pk)
+            organization.schema_version = now.schema_version
+            yield catalog(organization)
+            touch_schema(organization)
+    except BaseException:
+        organization.schema_version = before
+        raise
+
+
+def require_own(field: CustomField) -> None:
+    """Raise for a field that is declared in code."""
+    if field.builtin:
+        raise InvalidInput(f"{field.name} ships with Touchpoint and cannot be changed.")
+
+
+def require_room(known: Catalog, fieldset: FieldSet) -> None:
+    """Raise when the form is full: a plan's sentence on pages and in imports, 400 over the API."""
+    number = len(known.uses(fieldset.pk))
+    if number >= MAX_FIELDS_PER_TYPE:
+        sentence = f"There are {number} fields already; {MAX_FIELDS_PER_TYPE} is the most. Delete one first."
+        raise InvalidInput(sentence) if current_door() == "api" else PlanLimitReached(sentence)
+
+
+def next_position(fieldset: FieldSet) -> int:
+    """Return the position after the last field of a form."""
+    last = FieldUse.objects.filter(fieldset=fieldset).aggregate(last=Max("position"))["last"]
+    return 0 if last is None else last + 1
+
+
+def clean_roles(key: str, role_ids: Iterable[int]) -> list[int]:
+    """Return the roles of a restriction; Admin is always among them. None given: no restriction."""
+    chosen = set(role_ids)
+    if not chosen:
+        return []
+    slugs = dict(Role.objects.values_list("pk", "slug"))
+    if unknown := chosen - slugs.keys():
+        raise InvalidInput(fields={key: f"There is no role with the id {sorted(unknown, key=str)[0]}."})
+    return sorted(chosen | {pk for pk, slug in slugs.items() if slug == "admin"})
