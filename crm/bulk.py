@@ -31,6 +31,21 @@ def insert_rows(model: type[Model], columns: Sequence[str], rows: Iterable[Seque
         cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_adapted(row) for row in rows])
 
 
+def next_ids(model: type[Model], number: int) -> list[int]:
+    """Reserve ids for rows that will be inserted by `insert_rows` in the caller's transaction, rising."""
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, number]
+            )
+            return [pk for (pk,) in cursor.fetchall()]
+        # One writer at a time: the highest id ever given, which AUTOINCREMENT keeps, cannot change before the rows are in.
+        cursor.execute("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = %s", [table])
+        last = cursor.fetchone()[0]
+        return list(range(last + 1, last + 1 + number))
+
+
 def _adapted(row: Sequence[Any]) -> list[Any]:
     """Return a row as the ORM would write it to SQLite."""
     adapt = connection.ops.adapt_datetimefield_value

@@ -48,15 +48,19 @@ def tenant_foreign_keys(*keys: tuple[str, str, str]) -> migrations.RunPython:
 def trigram_indexes(*tables: str) -> migrations.RunPython:
     """Return the operation that makes the trigram indexes of these tables where the server offers `pg_trgm`."""
 
-    def drop(apps: Any, schema_editor: Any) -> None:
-        if schema_editor.connection.vendor == "postgresql":
+    return migrations.RunPython(
+        lambda apps, schema_editor: create_trigram_indexes(schema_editor.connection, tables),
+        lambda apps, schema_editor: drop_trigram_indexes(schema_editor.connection, tables),
+    )
+
+
+def drop_trigram_indexes(connection: Any, tables: Iterable[str]) -> None:
+    """Remove the trigram indexes of these tables; text search is slower until they are made again."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             for name, table, _ in TRIGRAM_INDEXES:
                 if table in tables:
-                    schema_editor.execute(f"DROP INDEX IF EXISTS {name}")
-
-    return migrations.RunPython(
-        lambda apps, schema_editor: create_trigram_indexes(schema_editor.connection, tables), drop
-    )
+                    cursor.execute(f"DROP INDEX IF EXISTS {name}")
 
 
 def create_trigram_indexes(connection: Any, tables: Iterable[str] | None = None) -> bool:

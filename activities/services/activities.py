@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,12 +13,12 @@ from django.utils import timezone
 from activities.builtin import BUILTINS
 from activities.models import Activity, Comment
 from activities.queries import TypeInfo, type_catalog
-from activities.services.facts import add_to_facts, refresh_facts
+from activities.services.facts import count_published, refresh_facts
 from crm import events, ids
 from crm.customfields.catalog import Catalog, catalog
 from crm.customfields.cleaning import clean_values
 from crm.customfields.lookups import Lookups
-from crm.customfields.values import Rows, delete_index, index_rows, insert_index_many, replace_index
+from crm.customfields.values import delete_index, index_rows, insert_index_many, replace_index
 from crm.errors import Conflict, InvalidInput, NotFound
 from crm.models import Event, Membership, Organization, User
 from crm.permissions import authorize, can_delete_activity, can_edit_activity, can_log, can_view_draft
@@ -121,7 +120,7 @@ def log_activity(
             raise Conflict(f"There is an activity with the external id “{external_id}” already.") from None
         if status == PUBLISHED:
             insert_index_many(index_rows(known, lead.pk, activity.pk, values))
-            add_to_facts(activity)
+            count_published([(activity.type_id, activity.lead_id, activity.activity_at)])
         events.record(actor, "created", event_type(kind), activity.pk, lead_id=lead.pk, after=activity_state(activity))
         if status == PUBLISHED and kind.is_custom:
             events.record(actor, "published", event_type(kind), activity.pk, lead_id=lead.pk)
@@ -298,75 +297,6 @@ class _Authored:
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.created_by_id, self.user_id = state["created_by_id"], state["user_id"]
-
-
-@dataclass
-class Prepared:
-    """One activity ready for `log_many`: cleaned values and who, when, where."""
-
-    lead_id: int
-    kind: TypeInfo
-    values: dict[str, Any]
-    user_id: int
-    created_by_id: int
-    date_created: datetime
-    activity_at: datetime
-    contact_id: int | None = None
-    external_id: str | None = None
-    pinned: bool = False
-    status: str = PUBLISHED
-    meta: dict[str, Any] = field(default_factory=dict)
-
-
-def log_many(actor: Membership, prepared: Sequence[Prepared]) -> list[Activity]:
-    """Log many activities with few statements, in one transaction: rows, index, facts, counter and events.
-
-    The caller has cleaned each (`clean_values`) and asked `can_log`. Raises `PlanLimitReached` when not all fit.
-    """
-    if not prepared:
-        return []
-    now = timezone.now()
-    known = catalog(actor.organization)
-    with transaction.atomic():
-        published = [row for row in prepared if row.status == PUBLISHED]
-        if counted := sum(row.kind.is_custom for row in published):
-            count_first_publishes(actor.organization, counted)
-        activities = Activity.unscoped.bulk_create(
-            [
-                Activity(
-                    organization_id=actor.organization_id, lead_id=row.lead_id, type_id=row.kind.id, status=row.status,
-                    values=row.values, user_id=row.user_id, contact_id=row.contact_id, created_by_id=row.created_by_id,
-                    updated_by_id=actor.user_id, date_created=row.date_created, date_updated=now,
-                    activity_at=row.activity_at, published_at=now if row.status == PUBLISHED else None,
-                    created_on=local_day(row.date_created, actor.organization), external_id=row.external_id,
-                    pinned_at=now if row.pinned else None,
-                )
-                for row in prepared
-            ],
-            batch_size=500,
-        )  # fmt: skip
-        rows = Rows()
-        for row, activity in zip(prepared, activities, strict=True):
-            if row.status == PUBLISHED:
-                rows.extend(index_rows(known, row.lead_id, activity.pk, row.values))
-        insert_index_many(rows)
-        refresh_facts({row.lead_id for row in published}, {row.kind.id for row in published})
-        events.record_many(
-            actor,
-            [
-                events.EventRow(
-                    "created", event_type(row.kind), activity.pk, row.lead_id,
-                    after=activity_state(activity), meta=row.meta,
-                )
-                for row, activity in zip(prepared, activities, strict=True)
-            ]
-            + [
-                events.EventRow("published", event_type(row.kind), activity.pk, row.lead_id)
-                for row, activity in zip(prepared, activities, strict=True)
-                if row.status == PUBLISHED and row.kind.is_custom
-            ],
-        )  # fmt: skip
-    return activities
 
 
 def activity_state(activity: Activity) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Max, Min
 
 from activities.models import Activity, LeadActivityFact
@@ -48,22 +51,57 @@ def _refresh(lead_ids: list[int], type_ids: Iterable[int] | None) -> None:
     Lead.objects.bulk_update(changed, ["last_activity_at"], batch_size=500)
 
 
-def add_to_facts(activity: Activity) -> None:
-    """Count one activity that was just published; cheaper than `refresh_facts`. Locks the lead."""
-    _lock([activity.lead_id])
-    fact = LeadActivityFact.objects.filter(type_id=activity.type_id, lead_id=activity.lead_id).first()
-    if fact is None:
-        refresh_facts([activity.lead_id], [activity.type_id])
+def count_published(rows: Iterable[tuple[int, int, datetime]]) -> None:
+    """Count activities that were just published, each (type id, lead id, activity_at). Locks their leads.
+
+    Adds to what is there, which is cheaper than `refresh_facts`: three statements, however many rows.
+    """
+    facts: dict[tuple[int, int], tuple[int, datetime, datetime]] = {}
+    latest: dict[int, datetime] = {}
+    for type_id, lead_id, at in rows:
+        count, first, last = facts.get((type_id, lead_id), (0, at, at))
+        facts[type_id, lead_id] = (count + 1, min(first, at), max(last, at))
+        latest[lead_id] = max(latest.get(lead_id, at), at)
+    if not facts:
         return
-    LeadActivityFact.objects.filter(type_id=activity.type_id, lead_id=activity.lead_id).update(
-        count=fact.count + 1,
-        first_at=min(fact.first_at, activity.activity_at),
-        last_at=max(fact.last_at, activity.activity_at),
+    _lock(list(latest))
+    least, most = ("LEAST", "GREATEST") if connection.vendor == "postgresql" else ("min", "max")
+    _write_rows(
+        "INSERT INTO lead_activity_fact (type_id, lead_id, count, first_at, last_at) {rows} "
+        "ON CONFLICT (type_id, lead_id) DO UPDATE SET count = lead_activity_fact.count + excluded.count, "
+        f"first_at = {least}(lead_activity_fact.first_at, excluded.first_at), "
+        f"last_at = {most}(lead_activity_fact.last_at, excluded.last_at)",
+        ("bigint", "bigint", "integer", "timestamptz", "timestamptz"),
+        [(*key, *found) for key, found in sorted(facts.items())],
     )
-    leads = Lead.objects.filter(pk=activity.lead_id)
-    (leads.filter(last_activity_at=None) | leads.filter(last_activity_at__lt=activity.activity_at)).update(
-        last_activity_at=activity.activity_at
+    leads = Lead._meta.db_table
+    _write_rows(
+        f"WITH news (id, at) AS ({{rows}}) UPDATE {leads} SET last_activity_at = news.at FROM news "
+        f"WHERE {leads}.id = news.id AND ({leads}.last_activity_at IS NULL OR {leads}.last_activity_at < news.at)",
+        ("bigint", "timestamptz"),
+        sorted(latest.items()),
     )
+
+
+def _write_rows(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Run a statement whose `{rows}` is a SELECT of these rows: arrays on PostgreSQL, VALUES by the hundred on SQLite."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{name}[]" for name in types)
+            cursor.execute(
+                sql.replace("{rows}", f"SELECT * FROM unnest({arrays})"),
+                [list(column) for column in zip(*rows, strict=True)],
+            )
+            return
+        adapt = connection.ops.adapt_datetimefield_value
+        for start in range(0, len(rows), 100):
+            part = rows[start : start + 100]
+            marks = ", ".join([f"({', '.join(['%s'] * len(types))})"] * len(part))
+            # WHERE true: without it SQLite reads ON CONFLICT as part of a join.
+            cursor.execute(
+                sql.replace("{rows}", f"SELECT * FROM (VALUES {marks}) WHERE true"),
+                [adapt(value) if isinstance(value, datetime) else value for row in part for value in row],
+            )
 
 
 def _lock(lead_ids: list[int]) -> None:

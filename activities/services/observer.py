@@ -9,7 +9,7 @@ from django.utils import timezone
 from activities.models import Activity, LeadActivityFact
 from activities.queries import type_catalog
 from activities.services.activities import activity_state, event_type, local_day
-from activities.services.facts import add_to_facts
+from activities.services.facts import count_published
 from activities.services.merging import lock_activities_of, move_activities
 from crm import events
 from crm.customfields.catalog import catalog
@@ -78,5 +78,5 @@ def log_system(actor: Membership, lead: Lead, slug: str, fields: dict[str, str],
         published_at=now, created_on=local_day(now, actor.organization),
     )  # fmt: skip
     insert_index_many(index_rows(known, lead.pk, activity.pk, values))
-    add_to_facts(activity)
+    count_published([(activity.type_id, activity.lead_id, activity.activity_at)])
     return activity

@@ -12,14 +12,13 @@ from django.db import connection, connections
 from activities.models import Activity, Comment, LeadActivityFact
 from activities.queries import activity_for, type_catalog, visible_activities, visible_with_drafts
 from activities.services.activities import (
-    Prepared,
     delete_activity,
     log_activity,
-    log_many,
     restore_activity,
     set_pinned,
     update_activity,
 )
+from activities.services.bulk import Prepared, log_many
 from activities.services.facts import refresh_facts
 from activities.services.types import archive_type, update_type
 from crm import events

@@ -15,7 +15,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from activities.queries import TypeInfo, timeline
-from activities.services.activities import Prepared, log_activity, log_many
+from activities.services.activities import log_activity
+from activities.services.bulk import Prepared, log_many
 from crm import events
 from crm.customfields.catalog import Field, catalog
 from crm.customfields.lookups import Lookups

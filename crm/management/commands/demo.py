@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from activities.imports import run_now, set_mapping, start_run
 from activities.queries import TypeInfo, type_catalog
-from activities.services.activities import Prepared, log_many
+from activities.services.bulk import Prepared, log_many
 from activities.services.types import create_type, install_starters
 from crm import events
 from crm.customfields.catalog import catalog

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,6 +24,7 @@ from crm.errors import TouchpointError
 from crm.fieldkinds import fold
 from crm.management.find import organization_named
 from crm.models import Membership, Organization, ValueMoment, ValueNumber, ValueRef, ValueText
+from crm.postgres import create_trigram_indexes, drop_trigram_indexes
 from crm.tenancy import scope
 from leads.models import Lead, LeadStatus
 
@@ -79,11 +82,12 @@ class Command(BaseCommand):
             except TouchpointError as error:
                 raise CommandError(f"{error.message} Or: manage.py set_plan {organization.slug} unlimited") from error
             maker = Maker(organization, actor, types, random.Random(given["seed"]))
-            maker.leads(given["leads"])
-            self.stdout.write(f"{given['leads']:,} leads after {time.monotonic() - started:,.0f} s")
-            for done in maker.activities(given["activities"]):
-                self.stdout.write(f"{done:,} activities after {time.monotonic() - started:,.0f} s")
-            maker.facts()
+            with _text_indexed_at_the_end(given["activities"]):
+                maker.leads(given["leads"])
+                self.stdout.write(f"{given['leads']:,} leads after {time.monotonic() - started:,.0f} s")
+                for done in maker.activities(given["activities"]):
+                    self.stdout.write(f"{done:,} activities after {time.monotonic() - started:,.0f} s")
+                maker.facts()
         _analyze()
         self.stdout.write(f"Done after {time.monotonic() - started:,.0f} s.")
 
@@ -100,6 +104,74 @@ def _types(actor: Membership) -> list[ActivityType]:
                     create_field(actor, row.fieldset, name=label, kind=kind, **more)
             found.append(row)
     return found
+
+
+Index = dict[str, dict[int, list[tuple[Any, ...]]]]  # rows of the index of values, by table and field
+ACTIVITY_COLUMNS = (
+    "id", "organization_id", "lead_id", "type_id", "status", "user_id", "created_by_id", "updated_by_id", "date_created",
+    "date_updated", "activity_at", "published_at", "created_on", "revision", "values",
+)  # fmt: skip
+
+
+class _Writer:
+    """Writes a chunk while the next one is made. SQLite has one connection per thread and one writer: there it waits."""
+
+    def __init__(self) -> None:
+        self.pool = (
+            ThreadPoolExecutor(1) if connection.vendor == "postgresql" and not connection.in_atomic_block else None
+        )
+        self.running: Future[None] | None = None
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        try:
+            self._wait()
+        finally:
+            if self.pool:
+                self.pool.submit(lambda: connection.close()).result()  # the writer thread has its own
+                self.pool.shutdown()
+
+    def write(self, rows: list[tuple[Any, ...]], index: Index) -> None:
+        """Write one chunk in one transaction; raises what went wrong with the chunk before."""
+        self._wait()
+        if self.pool is None:
+            _write(rows, index)
+        else:
+            self.running = self.pool.submit(_write, rows, index)
+
+    def _wait(self) -> None:
+        running, self.running = self.running, None
+        if running:
+            running.result()
+
+
+def _write(rows: list[tuple[Any, ...]], index: Index) -> None:
+    with transaction.atomic():
+        _insert(Activity._meta.db_table, ACTIVITY_COLUMNS, rows)
+        for name, by_field in index.items():
+            found = [row for field_id in sorted(by_field) for row in by_field[field_id]]
+            _insert(_TABLES[name], ("field_id", "lead_id", "record_key", "v"), found)
+
+
+@contextmanager
+def _text_indexed_at_the_end(activities: int) -> Iterator[None]:
+    """Where most texts will be ours, index all of them at once: several times faster than row by row."""
+    table = ValueText._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) c", [activities + 1])
+        ours_are_most = cursor.fetchone()[0] < activities
+    if not ours_are_most or activities < CHUNK or connection.vendor != "postgresql" or connection.in_atomic_block:
+        yield
+        return
+    drop_trigram_indexes(connection, [table])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET maintenance_work_mem = '512MB'")
+        create_trigram_indexes(connection, [table])
 
 
 class Maker:
@@ -147,46 +219,39 @@ class Maker:
     def activities(self, number: int) -> Iterable[int]:
         """Insert activities of ten values each, yielding how many are in now and then."""
         weights = [1 / (index + 1) for index in range(len(self.types))]
-        columns = (
-            "id", "organization_id", "lead_id", "type_id", "status", "user_id", "created_by_id", "updated_by_id",
-            "date_created", "date_updated", "activity_at", "published_at", "created_on", "revision", "values",
-        )  # fmt: skip
         spread, chance, pk = self.last_lead - self.first_lead + 1, self.chance, _next_id(Activity)
         user_weights = [1 / (index + 1) for index in range(len(self.users))]
-        written = 0
-        while written < number:
-            size = min(CHUNK, number - written)
-            # Some leads have hundreds of activities, most a few.
-            leads = sorted(self.first_lead + int(spread * chance.random() ** 2.2) for _ in range(size))
-            types = chance.choices(self.types, weights, k=size)
-            users = chance.choices(self.users, user_weights, k=size)
-            rows: list[tuple[Any, ...]] = []
-            index: dict[str, dict[int, list[tuple[Any, ...]]]] = {name: {} for name in _TABLES}
-            for lead, kind, user in zip(leads, types, users, strict=True):
-                seconds = int(DAYS * 86_400 * chance.random() ** 1.3)
-                at = self.now - timedelta(seconds=seconds)
-                values = self._values(kind, lead, pk, at.date(), user, index)
-                moment = _moment(at)
-                rows.append(
-                    (
-                        pk, self.organization.pk, lead, kind.pk, "published", user, user, user, moment, moment, moment,
-                        moment, at.date().isoformat(), 1, json.dumps(values),
-                    )
-                )  # fmt: skip
-                pk += 1
-            with transaction.atomic():
-                _insert(Activity._meta.db_table, columns, rows)
-                for name, by_field in index.items():
-                    found = [row for field_id in sorted(by_field) for row in by_field[field_id]]
-                    _insert(_TABLES[name], ("field_id", "lead_id", "record_key", "v"), found)
-            written += size
-            if written % (CHUNK * 10) == 0 or written == number:
-                yield written
+        made, told = 0, 0
+        with _Writer() as writer:
+            while made < number:
+                size = min(CHUNK, number - made)
+                # Some leads have hundreds of activities, most a few.
+                leads = sorted(self.first_lead + int(spread * chance.random() ** 2.2) for _ in range(size))
+                types = chance.choices(self.types, weights, k=size)
+                users = chance.choices(self.users, user_weights, k=size)
+                rows: list[tuple[Any, ...]] = []
+                index: Index = {name: {} for name in _TABLES}
+                for lead, kind, user in zip(leads, types, users, strict=True):
+                    at = self.now - timedelta(seconds=int(DAYS * 86_400 * chance.random() ** 1.3))
+                    values = self._values(kind, lead, pk, at.date(), user, index)
+                    moment = _moment(at)
+                    rows.append(
+                        (
+                            pk, self.organization.pk, lead, kind.pk, "published", user, user, user, moment, moment,
+                            moment, moment, at.date().isoformat(), 1, json.dumps(values),
+                        )
+                    )  # fmt: skip
+                    pk += 1
+                writer.write(rows, index)
+                made += size
+                if made - told >= CHUNK * 10 or made == number:
+                    told = made
+                    yield made
         _set_sequence(Activity)
 
     def _values(
         self, kind: ActivityType, lead: int, pk: int, day: date, user: int,
-        index: dict[str, dict[int, list[tuple[Any, ...]]]],
+        index: Index,
     ) -> dict[str, Any]:  # fmt: skip
         """Return the stored values of one activity, its index rows added to `index`."""
         chance, fields = self.chance, self.fields[kind.pk]
