@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from activities.models import Activity
 from activities.queries import TypeInfo, type_catalog, visible_activities, visible_types
-from crm import ids
+from crm import events, ids
 from crm.customfields.catalog import Use, catalog
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import join_several, many
 from crm.imports.files import csv_text
 from crm.imports.formula import neutralise
 from crm.models import Membership
-from crm.permissions import Perm, authorize, can_view_field, has
+from crm.permissions import Perm, authorize, can_edit_field, can_view_field, has
 from crm.tenancy import scope
 from leads.models import Contact, Lead
 from leads.queries import visible_leads
+from leads.resources import CONTACT_FIELD, address_cell
 
 CHUNK = 1000
 FIXED = (
@@ -28,9 +29,18 @@ FIXED = (
 )  # fmt: skip
 LEAD_COLUMNS = (
     "id", "name", "status", "url", "description", "address_1", "address_2", "city", "state", "zipcode", "country",
-    "contact_id", "contact_name", "contact_title", "contact_emails", "contact_phones", "contact_urls",
-    "created_by", "date_created", "date_updated",
+    "other_addresses",
 )  # fmt: skip
+CONTACT_COLUMNS = (
+    "contact_id", "contact_name", "contact_title", "contact_emails", "contact_phones", "contact_urls",
+)  # fmt: skip
+WRITTEN_COLUMNS = ("created_by", "date_created", "date_updated")
+
+
+def note_export(actor: Membership, what: str) -> None:
+    """Record that the actor took data out."""
+    authorize(has(actor, Perm.EXPORT))
+    events.record(actor, "created", "export", 0, after={"what": what})
 
 
 def exported_types(actor: Membership) -> list[TypeInfo]:
@@ -67,11 +77,7 @@ def export_activities(actor: Membership, kind: TypeInfo) -> Iterator[str]:
             if not rows:
                 return
             last = rows[-1].pk
-            contacts = {row.contact_id for row in rows if row.contact_id}
-            for use in uses:
-                if use.field.kind.refers_to == "contact":
-                    contacts |= {pk for row in rows for pk in many(row.values.get(str(use.field.id)))}
-            lookups.preload_contacts(contacts)
+            lookups.preload_contacts({row.contact_id for row in rows if row.contact_id} | _contacts_in(rows, uses))
             text = csv_text([_activity_row(row, kind, uses, lookups) for row in rows])
         yield text
 
@@ -86,16 +92,19 @@ def _activity_row(row: Activity, kind: TypeInfo, uses: list[Use], lookups: Looku
         editor.email if editor else "", row.date_updated.isoformat(), row.activity_at.isoformat(),
         "yes" if row.pinned_at else "no", row.external_id or "",
     ]  # fmt: skip
-    cells += [use.field.kind.to_csv(row.values.get(str(use.field.id)), use.field, lookups) for use in uses]
-    return [neutralise(cell) for cell in cells]
+    return [neutralise(cell) for cell in (*cells, *_field_cells(row.values, uses, lookups))]
 
 
 def export_leads(actor: Membership) -> Iterator[str]:
     """Yield the leads the actor may see as CSV text, one row per contact."""
     authorize(has(actor, Perm.EXPORT))
-    uses = [use for use in catalog(actor.organization).lead_uses if can_view_field(actor, use)]
+    known = catalog(actor.organization)
+    uses = [use for use in known.lead_uses if can_view_field(actor, use)]
+    contact_uses = [use for use in known.contact_uses if can_view_field(actor, use)]
     lookups = Lookups(actor.organization)
-    yield "\ufeff" + csv_text([[*LEAD_COLUMNS, *(neutralise(f"custom.{use.field.name}") for use in uses)]])
+    header = [*LEAD_COLUMNS, *CONTACT_COLUMNS, *WRITTEN_COLUMNS, *(f"custom.{use.field.name}" for use in uses)]
+    header += [f"{CONTACT_FIELD}{use.field.name}" for use in contact_uses]
+    yield "\ufeff" + csv_text([[neutralise(name) for name in header]])
     last = 0
     while True:
         with scope(actor.organization):
@@ -108,23 +117,41 @@ def export_leads(actor: Membership) -> Iterator[str]:
             contacts: dict[int, list[Contact]] = {}
             for contact in Contact.objects.filter(lead__in=leads).order_by("pk"):
                 contacts.setdefault(contact.lead_id, []).append(contact)
-            text = csv_text(
-                _lead_row(lead, contact, uses, lookups) for lead in leads for contact in contacts.get(lead.pk, [None])
-            )
+            lookups.preload_contacts(_contacts_in(leads, uses))
+            rows = []
+            for lead in leads:
+                cells, fields = _lead_cells(lead), _field_cells(lead.values, uses, lookups)
+                author = lookups.user(lead.created_by_id)
+                written = [author.email if author else "", lead.date_created.isoformat(), lead.date_updated.isoformat()]
+                for contact in contacts.get(lead.pk) or [None]:
+                    own = _field_cells(contact.values if contact else {}, contact_uses, lookups)
+                    rows.append([*cells, *_contact_cells(contact), *written, *fields, *own])
+            text = csv_text([[neutralise(cell) for cell in row] for row in rows])
         yield text
 
 
-def _lead_row(lead: Lead, contact: Contact | None, uses: list[Use], lookups: Lookups) -> list[str]:
-    address: dict[str, Any] = lead.addresses[0] if lead.addresses else {}
-    author = lookups.user(lead.created_by_id)
+def _lead_cells(lead: Lead) -> list[str]:
+    first: dict[str, Any] = lead.addresses[0] if lead.addresses else {}
     cells = [lead.public_id, lead.name, lead.status.label, lead.url, lead.description]
-    cells += [address.get(part, "") for part in ("address_1", "address_2", "city", "state", "zipcode", "country")]
-    cells += [contact.public_id, contact.name, contact.title] if contact else ["", "", ""]
-    for channel in ("emails", "phones", "urls"):
-        cells.append(join_several([entry[channel[:-1]] for entry in getattr(contact, channel)]) if contact else "")
-    cells += [author.email if author else "", lead.date_created.isoformat(), lead.date_updated.isoformat()]
-    cells += [use.field.kind.to_csv(lead.values.get(str(use.field.id)), use.field, lookups) for use in uses]
-    return [neutralise(cell) for cell in cells]
+    return [*cells, *(first.get(part, "") for part in LEAD_COLUMNS[5:11]), address_cell(lead.addresses[1:])]
+
+
+def _contact_cells(contact: Contact | None) -> list[str]:
+    if contact is None:
+        return [""] * len(CONTACT_COLUMNS)
+    channels = (("email", contact.emails), ("phone", contact.phones), ("url", contact.urls))
+    several = [join_several([entry[one] for entry in entries]) for one, entries in channels]
+    return [contact.public_id, contact.name, contact.title, *several]
+
+
+def _field_cells(values: Mapping[str, Any], uses: Sequence[Use], lookups: Lookups) -> list[str]:
+    return [use.field.kind.to_csv(values.get(str(use.field.id)), use.field, lookups) for use in uses]
+
+
+def _contacts_in(rows: Iterable[Any], uses: Iterable[Use]) -> set[int]:
+    """Return the contacts that fields of these records name."""
+    keys = [str(use.field.id) for use in uses if use.field.kind.refers_to == "contact"]
+    return {pk for row in rows for key in keys for pk in many(row.values.get(key))}
 
 
 def export_everything(actor: Membership) -> Iterator[bytes]:
@@ -161,17 +188,56 @@ class _Pipe(io.RawIOBase):
         return found
 
 
+# What a cell of each kind may look like; other kinds show text.
+_EXAMPLES = {
+    "number": ("12.5", "3"), "date": ("2024-01-31", "2024-02-29"), "checkbox": ("yes", "no"),
+    "datetime": ("2024-01-31T14:30", "2024-02-29T09:00+02:00"), "url": ("https://example.com", ""), "contact": ("", ""),
+    "email": ("ada@example.com", ""), "phone": ("+12025550143", ""), "textarea": ("Two lines\nare fine", ""),
+}  # fmt: skip
+
+
 def template_of(actor: Membership, kind: TypeInfo) -> str:
-    """Return a CSV to fill in for a type: its columns and one example row."""
-    uses = [use for use in catalog(actor.organization).uses(kind.fieldset_id) if can_view_field(actor, use)]
-    examples = {"number": "12.5", "ref": "", "moment": "2024-01-31", "text": "Some text"}
+    """Return a CSV to fill in for a type: its columns and two example rows."""
+    uses = [use for use in catalog(actor.organization).uses(kind.fieldset_id) if can_edit_field(actor, use)]
     header = ["custom_activity_type", "lead_name", "user", "date_created", "external_id"]
-    cells = [kind.name, "Example Company", actor.user.email, "2024-01-31T14:30", "example-1"]
-    for use in uses:
+    rows = [
+        [kind.name, "Example Company", actor.user.email, "2024-01-31T14:30", "example-1"],
+        [kind.name, "Another Company", "", "2024-02-29", "example-2"],
+    ]
+    return _template(header, rows, [("custom.", use) for use in uses], actor)
+
+
+def template_of_leads(actor: Membership) -> str:
+    """Return a CSV to fill in with leads: two contacts of one company, and a company without any."""
+    known = catalog(actor.organization)
+    uses = [("custom.", use) for use in known.lead_uses if can_edit_field(actor, use)]
+    uses += [(CONTACT_FIELD, use) for use in known.contact_uses if can_edit_field(actor, use)]
+    header = [
+        "name", "status", "url", "address_1", "city", "zipcode", "country", "contact_name", "contact_title",
+        "contact_emails", "contact_phones",
+    ]  # fmt: skip
+    rows = [
+        [
+            "Example Company", "", "https://example.com", "1 Main Street", "Springfield", "01101", "US", "Ada Example",
+            "CEO", "ada@example.com;ada@home.example", "+12025550143",
+        ],
+        ["Example Company", *[""] * 6, "Bo Example", "", "bo@example.com", ""],
+        ["Another Company", *[""] * 10],
+    ]  # fmt: skip
+    return _template(header, rows, uses, actor)
+
+
+def _template(header: list[str], rows: list[list[str]], uses: Sequence[tuple[str, Use]], actor: Membership) -> str:
+    for prefix, use in uses:
+        header.append(f"{prefix}{use.field.name}")
         offered = [option.label for option in use.field.options if not option.removed]
-        header.append(f"custom.{use.field.name}")
-        cells.append(offered[0] if offered else examples[use.field.kind.storage])
-    return "\ufeff" + csv_text([header, [neutralise(cell) for cell in cells]])
+        texts = [actor.user.email] if use.field.kind.refers_to == "user" else []
+        texts = texts or offered[:2] or list(_EXAMPLES.get(use.field.kind.slug, ("Some text", "")))
+        for number, row in enumerate(rows):
+            row.append(texts[number] if number < len(texts) else "")
+        if use.field.multiple and len(offered) > 1:
+            rows[0][-1] = join_several(offered[:2])
+    return "\ufeff" + csv_text([[neutralise(cell) for cell in row] for row in [header, *rows]])
 
 
 def file_name_of(kind: TypeInfo) -> str:

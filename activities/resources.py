@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Q
@@ -10,28 +12,18 @@ from django.utils import timezone
 
 from activities.models import Activity
 from activities.queries import TypeInfo, type_catalog, visible_activities, visible_types
-from activities.services.activities import Prepared, log_many, update_activity
+from activities.services.activities import update_activity
+from activities.services.bulk import Prepared, log_many
 from crm import ids
 from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.cleaning import clean_values
 from crm.customfields.lookups import Lookups, UserRef
 from crm.customfields.services import add_options, field_for
-from crm.errors import InvalidInput, NotAllowed, NotFound
-from crm.fieldkinds import fold, is_blank, normal_phone
+from crm.errors import InvalidInput, NotAllowed
+from crm.fieldkinds import fold, normal_phone
 from crm.imports.files import Row
-from crm.imports.resource import (
-    CLEAR,
-    CREATE,
-    ERROR,
-    SKIP,
-    UPDATE,
-    Options,
-    SettledResource,
-    Verdict,
-    near_miss,
-    sentence,
-)
-from crm.models import Membership
+from crm.imports.resource import CLEARED, CREATE, SKIP, UPDATE, SettledResource, Verdict
+from crm.models import User
 from crm.permissions import can_edit_activity, can_edit_field, can_log, can_view_field
 from leads.models import Contact, ContactPoint
 from leads.queries import visible_leads
@@ -41,35 +33,34 @@ COLUMNS = (
     "custom_activity_type", "lead_id", "lead_name", "lead_email", "lead_phone", "user", "contact", "date_created",
     "activity_at", "external_id", "id", "pinned",
 )  # fmt: skip
-ALIASES = {
-    "activity_type": "custom_activity_type",
-    "type": "custom_activity_type",
-    "custom_activity_id": "id",
-    "activity_id": "id",
-    "contact_id": "contact",
-    "user_email": "user",
-}
-# Written by Touchpoint: exports carry them, imports leave them alone.
-NEVER_IMPORTED = (
-    "status", "organization", "organization_id", "org", "created_by", "updated_by", "date_updated", "created_by_email",
-    "contact_name", "user_name", "revision",
-)  # fmt: skip
-_LEAD_COLUMNS = ("lead_id", "lead_name", "lead_email", "lead_phone")
+LEAD_COLUMNS = ("lead_id", "lead_name", "lead_email", "lead_phone")
 
 
 class ActivityResource(SettledResource):
     """Creates activities, or updates those whose `id` is given. Runs in the caller's transaction and scope."""
 
     columns = COLUMNS
-    aliases = ALIASES
+    aliases = {
+        "activity_type": "custom_activity_type",
+        "type": "custom_activity_type",
+        "custom_activity_id": "id",
+        "activity_id": "id",
+        "contact_id": "contact",
+        "user_email": "user",
+    }
+    never_imported = (
+        "status", "organization", "organization_id", "org", "created_by", "updated_by", "date_updated",
+        "created_by_email", "contact_name", "user_name", "revision",
+    )  # fmt: skip
+    never_cleared = tuple(column for column in COLUMNS if column != "contact")
+    words = {
+        "company": "lead_name", "company name": "lead_name", "customer": "lead_name", "account": "lead_name",
+        "lead": "lead_name", "email": "lead_email", "e-mail": "lead_email", "phone": "lead_phone",
+        "owner": "user", "rep": "user", "date": "date_created", "when": "date_created",
+    }  # fmt: skip
 
     class Meta:
         model = Activity
-
-    def __init__(self, actor: Membership, options: Options | None = None) -> None:
-        super().__init__(actor, options)
-        self.seen_external: set[str] = set()
-        self.seen_leads: set[str] = set()
 
     # --- columns ----------------------------------------------------------------------------------------------------
     @property
@@ -78,58 +69,37 @@ class ActivityResource(SettledResource):
 
     def field_names(self) -> dict[str, str]:
         """Return `custom.<name>` → `custom.<cf_ id>` (or the name again where types share it) for importable fields."""
-        kinds = [self.constant_type] if self.constant_type else visible_types(self.actor)
-        known = catalog(self.actor.organization)
         found: dict[str, str] = {}
-        for kind in kinds:
-            for use in known.uses(kind.fieldset_id):
-                name = f"custom.{use.field.name}"
-                # Two types may each have a field of this name; the name is then looked up row by row.
-                found[name] = name if name in found else f"custom.{use.field.public_id}"
-                found[f"custom.{use.field.public_id}"] = f"custom.{use.field.public_id}"
+        for use in self._uses():
+            name = f"custom.{use.field.name}"
+            # Two types may each have a field of this name; the name is then looked up row by row.
+            found[name] = name if name in found else f"custom.{use.field.public_id}"
+            found[f"custom.{use.field.public_id}"] = f"custom.{use.field.public_id}"
         return found
 
-    def target_of(self, header: str) -> str:
-        if header in COLUMNS:
-            return header
-        return ALIASES.get(header) or self.field_names().get(header, "")
-
-    def hint_for(self, header: str) -> tuple[str, str]:
-        """Return the target guessed for a header, and what to tell about it."""
-        if target := self.target_of(header):
-            return target, ""
-        if header in NEVER_IMPORTED:
-            return "", "Kept by Touchpoint; it is not imported."
+    def writable_names(self) -> dict[str, str]:
         names = self.field_names()
-        known = [*COLUMNS, *ALIASES, *names]
-        plain = {name.removeprefix("custom."): name for name in names}
-        if found := near_miss(header, known) or plain.get(near_miss(header, list(plain)), ""):
-            return self.target_of(found), f"“{header}”: did you mean “{found}”?"
-        return "", ""
+        found = [use.field.name for use in self._uses() if can_edit_field(self.actor, use)]
+        return {name: names[f"custom.{name}"] for name in dict.fromkeys(found)}
+
+    def _uses(self) -> Iterable[Use]:
+        known = catalog(self.actor.organization)
+        kinds = [self.constant_type] if self.constant_type else visible_types(self.actor)
+        return (use for kind in kinds if not kind.system for use in known.uses(kind.fieldset_id))
 
     # --- rows -------------------------------------------------------------------------------------------------------
     def settle(self, rows: Sequence[Row]) -> list[Verdict]:
         cells = {row.number: self.read(row) for row in rows}
-        work = _Chunk(self, rows, cells)
-        verdicts: list[Verdict] = []
+        chunk = _Chunk(self, list(cells.values()))
         to_log: list[tuple[Verdict, Prepared]] = []
-        for row in rows:
-            verdict = Verdict(row.number, ERROR)
-            verdicts.append(verdict)
-            try:
-                if row.problem:
-                    raise InvalidInput(row.problem)
-                given = cells[row.number]
-                if given.get("id", "").strip():
-                    work.update(verdict, given)
-                elif prepared := work.create(verdict, given):
-                    to_log.append((verdict, prepared))
-            except InvalidInput as error:
-                verdict.verdict, verdict.error = ERROR, sentence(error, work.headers)
-            except (NotAllowed, NotFound) as error:
-                verdict.verdict, verdict.error = ERROR, error.message
-            if verdict.verdict == ERROR:
-                verdict.cells = row.cells
+
+        def one(verdict: Verdict, given: dict[str, str]) -> None:
+            if "id" in given:
+                chunk.update(verdict, given)
+            elif prepared := chunk.create(verdict, given):
+                to_log.append((verdict, prepared))
+
+        verdicts = self.judge(rows, one, cells)
         logged = log_many(self.actor, [prepared for _, prepared in to_log])
         for (verdict, _), activity in zip(to_log, logged, strict=True):
             verdict.object_id = activity.pk
@@ -139,32 +109,34 @@ class ActivityResource(SettledResource):
 class _Chunk:
     """Some rows and everything they refer to, loaded with a fixed number of queries."""
 
-    def __init__(self, resource: ActivityResource, rows: Sequence[Row], cells: Mapping[int, Mapping[str, str]]) -> None:
+    def __init__(self, resource: ActivityResource, given: Sequence[Mapping[str, str]]) -> None:
         self.resource, self.actor, self.options = resource, resource.actor, resource.options
-        given = list(cells.values())
         if self.options.add_options:
             self._add_missing_options(given)
         self.types = type_catalog(self.actor.organization)
         self.known: Catalog = catalog(self.actor.organization)
         self.lookups = Lookups(self.actor.organization)
         self.constant = resource.constant_type
-        self.headers = {target: header for header, target in self.options.mapping.items() if target}
-        self._uses: dict[int, dict[str, Use]] = {}
+        self._visible = {kind.id for kind in visible_types(self.actor)}
+        self._fields: dict[int, dict[str, Use]] = {}
+        self._types: dict[str, TypeInfo] = {}
+        self._users: dict[str, UserRef] = {}
+        self._may_log: dict[int, str] = {}
         self._load_activities(given)
         self._load_leads(given)
 
     # --- what rows refer to -----------------------------------------------------------------------------------------
     def _load_activities(self, given: Sequence[Mapping[str, str]]) -> None:
-        numbers = {ids.decode("acti", row["id"].strip()) for row in given if row.get("id", "").strip()} - {None}
+        numbers = {ids.decode("acti", row["id"].strip()) for row in given if "id" in row} - {None}
         found = visible_activities(self.actor).select_related("lead", "contact").filter(pk__in=numbers)
         self.activities = {row.pk: row for row in found} if numbers else {}
-        externals = {row["external_id"].strip() for row in given if row.get("external_id", "").strip()}
+        externals = {row["external_id"].strip() for row in given if "external_id" in row and "id" not in row}
         taken = Activity.unscoped.filter(organization=self.actor.organization, external_id__in=externals)
         self.taken = dict(taken.values_list("external_id", "pk")) if externals else {}
 
     def _load_leads(self, given: Sequence[Mapping[str, str]]) -> None:
         def texts(column: str) -> set[str]:
-            return {row[column].strip() for row in given if row.get(column, "").strip()}
+            return {row[column].strip() for row in given if column in row}
 
         numbers = {ids.decode("lead", text) for text in texts("lead_id")} - {None}
         names = {fold(text) for text in texts("lead_name")}
@@ -184,14 +156,18 @@ class _Chunk:
         for pk, name in found.values_list("pk", "name") if wanted | names else ():
             self.leads[pk] = name
             self.by_name.setdefault(fold(name), []).append(pk)
-        if any(use.field.kind.refers_to == "contact" for uses in self.known.fieldsets.values() for use in uses) or (
-            "contact" in self.headers
-        ):
+        if any("contact" in row or self._contact_fields & row.keys() for row in given):
             self.lookups.preload_leads([*self.leads, *(row.lead_id for row in self.activities.values())])
+
+    @cached_property
+    def _contact_fields(self) -> set[str]:
+        """The targets of fields that hold contacts."""
+        fields = [field for field in self.known.fields.values() if field.kind.refers_to == "contact"]
+        return {f"custom.{name}" for field in fields for name in (field.name, field.public_id)}
 
     def lead(self, given: Mapping[str, str]) -> int | None:
         """Return the lead a row names; None when it is to be made. Raises `InvalidInput` when none or several match."""
-        asked = [(column, given[column].strip()) for column in _LEAD_COLUMNS if given.get(column, "").strip()]
+        asked = [(column, given[column].strip()) for column in LEAD_COLUMNS if column in given]
         if not asked:
             raise InvalidInput("The row names no lead. Fill in lead_id, lead_name, lead_email or lead_phone.")
         for column, text in asked:
@@ -201,7 +177,7 @@ class _Chunk:
                 raise InvalidInput(fields={column: f"“{text}” fits {len(found)} leads: {candidates}. Use lead_id."})
             if found:
                 return found[0]
-        if given.get("lead_name", "").strip() and self.options.create_leads:
+        if "lead_name" in given and self.options.create_leads:
             return None
         column, text = asked[0]
         raise InvalidInput(fields={column: f"There is no lead “{text}”."})
@@ -226,14 +202,25 @@ class _Chunk:
         return [pk for pk in dict.fromkeys(self.by_point.get(point, [])) if pk in self.leads]
 
     def type(self, given: Mapping[str, str]) -> TypeInfo:
-        """Return the type a row names, or the one chosen for the whole file."""
+        """Return the type a row names, or the one chosen for the whole file; the actor may log it."""
         text = given.get("custom_activity_type", "").strip()
+        kind = self._types.get(text)
+        if kind is None:
+            kind = self._types[text] = self._type_named(text)
+        if kind.id not in self._may_log:
+            decision = can_log(self.actor, kind)
+            self._may_log[kind.id] = "" if decision else decision.reason
+        if self._may_log[kind.id]:
+            raise NotAllowed(self._may_log[kind.id])
+        return kind
+
+    def _type_named(self, text: str) -> TypeInfo:
+        if not text and self.constant:
+            return self.constant
         if not text:
-            if self.constant:
-                return self.constant
             raise InvalidInput(fields={"custom_activity_type": "The row names no activity type."})
         found = self.types.by_public_id(text) or self.types.by_name(text)
-        if found is None or found not in visible_types(self.actor):
+        if found is None or found.id not in self._visible:
             raise InvalidInput(fields={"custom_activity_type": f"There is no activity type “{text[:100]}”."})
         return found
 
@@ -241,40 +228,45 @@ class _Chunk:
         text = given.get("user", "").strip()
         if not text:
             return None
-        found = self.lookups.find_users(text)
-        if len(found) != 1:
-            reason = "is not a member" if not found else f"fits {len(found)} members"
-            raise InvalidInput(fields={"user": f"“{text[:100]}” {reason}. Use an email, an exact name or an id."})
-        return found[0]
+        if text not in self._users:
+            found = self.lookups.find_users(text)
+            if len(found) != 1:
+                reason = "is not a member" if not found else f"fits {len(found)} members"
+                raise InvalidInput(fields={"user": f"“{text[:100]}” {reason}. Use an email, an exact name or an id."})
+            self._users[text] = found[0]
+        return self._users[text]
 
     def contact(self, lead_id: int | None, text: str) -> int | None:
-        if not text or text == CLEAR:
+        if text == CLEARED:
             return None
         found = self.lookups.at(lead_id).find_contacts(text)
         if len(found) != 1:
             raise InvalidInput(fields={"contact": f"“{text[:100]}” is not one contact of this lead."})
         return found[0].id
 
-    def uses_by_key(self, kind: TypeInfo) -> dict[str, Use]:
+    def fields_by_key(self, kind: TypeInfo) -> dict[str, Use]:
         """Return the fields of a type by name and by `cf_` id."""
-        if kind.id not in self._uses:
+        if kind.id not in self._fields:
             uses = self.known.uses(kind.fieldset_id)
-            self._uses[kind.id] = {use.field.name: use for use in uses} | {use.field.public_id: use for use in uses}
-        return self._uses[kind.id]
+            self._fields[kind.id] = {use.field.name: use for use in uses} | {use.field.public_id: use for use in uses}
+        return self._fields[kind.id]
 
     def raw(self, kind: TypeInfo, given: Mapping[str, str]) -> dict[str, Any]:
         """Return a row's filled cells by `cf_` id; `(clear)` becomes None."""
-        fields = self.uses_by_key(kind)
+        fields = self.fields_by_key(kind)
         found: dict[str, Any] = {}
         for target, cell in given.items():
-            if not target.startswith("custom.") or is_blank(cell):
+            if not target.startswith("custom."):
                 continue
-            use = fields.get(target.removeprefix("custom."))
+            use = fields.get(target[7:])
             if use is None:
                 raise InvalidInput(fields={target: f"{kind.name} has no such field."})
-            if use.field.kind.storage == "moment":
-                cell = self.resource.iso(cell.strip())
-            found[use.field.public_id] = None if cell.strip() == CLEAR else cell
+            if cell is CLEARED:
+                found[use.field.public_id] = None
+            elif use.field.kind.storage == "moment":
+                found[use.field.public_id] = self.resource.moment_cell(cell, use.field.kind.whole_days)
+            else:
+                found[use.field.public_id] = cell
         return found
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -282,39 +274,36 @@ class _Chunk:
         """Return the activity of a row ready to be logged, or None when the row was imported before."""
         external = given.get("external_id", "").strip()
         if external:
-            if len(external) > 200 or "\x00" in external:
+            if len(external) > 200:
                 raise InvalidInput(fields={"external_id": "An external id has at most 200 characters."})
-            if external in self.taken or external in self.resource.seen_external:
+            memory = self.resource.memory
+            if external in self.taken or external in memory.new_externals or external in memory.externals:
                 verdict.verdict, verdict.object_id = SKIP, self.taken.get(external)
+                verdict.object_type = "activity"
                 verdict.error = f"An activity with the external id “{external}” is there already."
                 return None
         kind = self.type(given)
-        if not (decision := can_log(self.actor, kind)):
-            raise NotAllowed(decision.reason)
         user = self.user(given)
-        created = (
-            self.resource.moment(given["date_created"], "date_created") if _filled(given, "date_created") else None
-        )
-        happened = self.resource.moment(given["activity_at"], "activity_at") if _filled(given, "activity_at") else None
+        created, happened = self._moment(given, "date_created"), self._moment(given, "activity_at")
         raw = self.raw(kind, given)
         lead_id = self.lead(given)
-        contact_id = self.contact(lead_id, given.get("contact", "").strip())
-        try:
-            values = self._clean(kind, raw, {}, lead_id)
-        except InvalidInput as error:
-            raise self._named(error) from None
+        contact_id = self.contact(lead_id, given["contact"].strip()) if "contact" in given else None
+        values = self._clean(kind, raw, {}, lead_id)
         if lead_id is None:
             lead_id = self.make_lead(verdict, given["lead_name"].strip())
         created = created or happened or timezone.now()
-        verdict.verdict, verdict.object_type = CREATE, "activity"
+        verdict.verdict, verdict.object_type, verdict.counts = CREATE, "activity", kind.is_custom
         if external:
-            self.resource.seen_external.add(external)
+            memory.new_externals.add(external)
         return Prepared(
             lead_id=lead_id, kind=kind, values=values, user_id=user.id if user else self.actor.user_id,
             created_by_id=self.actor.user_id, date_created=created,
             activity_at=happened or created, contact_id=contact_id, external_id=external or None,
             pinned=_yes(given.get("pinned", "")),
         )  # fmt: skip
+
+    def _moment(self, given: Mapping[str, str], column: str) -> datetime | None:
+        return self.resource.moment(given[column], column) if column in given else None
 
     def update(self, verdict: Verdict, given: Mapping[str, str]) -> None:
         """Change the activity a row names; empty cells leave it alone, `(clear)` empties a field."""
@@ -329,10 +318,8 @@ class _Chunk:
         self._refuse_another_lead_or_type(activity, kind, given)
         changes: dict[str, Any] = {}
         raw = self.raw(kind, given)
-        try:
-            values = self._clean(kind, raw, activity.values, activity.lead_id)
-        except InvalidInput as error:
-            raise self._named(error) from None
+        # What is required is asked for when something changes: a file that changes nothing is no reason to complain.
+        values = self._clean(kind, raw, activity.values, activity.lead_id, require=False)
         before: dict[str, Any] = {}
         for use in self.known.uses(kind.fieldset_id):
             key = str(use.field.id)
@@ -343,21 +330,18 @@ class _Chunk:
                 )
         if before:
             changes["custom"] = {key: raw.get(key) for key in raw}
-        if user := self.user(given):
-            if user.id != activity.user_id:
-                changes["user"] = self._user_row(user)
-                before["user"] = activity.user_id
-        if _filled(given, "contact"):
+        if (user := self.user(given)) and user.id != activity.user_id:
+            changes["user"] = User.objects.get(pk=user.id)
+            before["user"] = activity.user_id
+        if "contact" in given:
             contact_id = self.contact(activity.lead_id, given["contact"].strip())
             if contact_id != activity.contact_id:
                 changes["contact"] = Contact.objects.get(pk=contact_id) if contact_id else None
                 before["contact"] = activity.contact_id
-        if _filled(given, "activity_at"):
-            at = self.resource.moment(given["activity_at"], "activity_at")
-            if at != activity.activity_at:
-                changes["activity_at"] = at
-                before["activity_at"] = activity.activity_at.isoformat()
-        if _filled(given, "pinned") and _yes(given["pinned"]) != (activity.pinned_at is not None):
+        if (at := self._moment(given, "activity_at")) and at != activity.activity_at:
+            changes["activity_at"] = at
+            before["activity_at"] = activity.activity_at.isoformat()
+        if "pinned" in given and _yes(given["pinned"]) != (activity.pinned_at is not None):
             changes["pinned"] = _yes(given["pinned"])
             before["pinned"] = activity.pinned_at is not None
         verdict.object_type, verdict.object_id = "activity", activity.pk
@@ -370,11 +354,16 @@ class _Chunk:
         verdict.before = {"revision": updated.revision, "values": before}
 
     def _clean(
-        self, kind: TypeInfo, raw: Mapping[str, Any], current: Mapping[str, Any], lead_id: int | None
+        self,
+        kind: TypeInfo,
+        raw: Mapping[str, Any],
+        current: Mapping[str, Any],
+        lead_id: int | None,
+        require: bool = True,
     ) -> dict[str, Any]:
         return clean_values(
             self.actor, self.known.uses(kind.fieldset_id), raw, current=current, lookups=self.lookups.at(lead_id),
-            require=True, partial=True, zone=self.resource.zone,
+            require=require, partial=True, zone=self.resource.zone,
         )  # fmt: skip
 
     def _refuse_another_lead_or_type(self, activity: Activity, kind: TypeInfo, given: Mapping[str, str]) -> None:
@@ -385,23 +374,8 @@ class _Chunk:
         if text and text != kind.public_id and text.casefold() != kind.name.casefold():
             raise InvalidInput(fields={"custom_activity_type": "The type of an activity cannot change."})
 
-    def _named(self, error: InvalidInput) -> InvalidInput:
-        """Return the error with the file's own headers for columns mapped by name."""
-        by_id = {use.field.public_id: use for uses in self.known.fieldsets.values() for use in uses}
-        fields = {}
-        for key, text in error.fields.items():
-            use = by_id.get(key.removeprefix("custom."))
-            header = self.headers.get(key) or (use and self.headers.get(f"custom.{use.field.name}"))
-            fields[header or (use.field.name if use else key)] = text
-        return InvalidInput(fields=fields)
-
     def _show(self, use: Use, stored: Any) -> str:
         return use.field.kind.display(stored, use.field, self.lookups) if can_view_field(self.actor, use) else "…"
-
-    def _user_row(self, ref: UserRef) -> Any:
-        from crm.models import User
-
-        return User.objects.get(pk=ref.id)
 
     def _add_missing_options(self, given: Sequence[Mapping[str, str]]) -> None:
         """Give choice fields the options that these rows hold and they lack."""
@@ -417,7 +391,7 @@ class _Chunk:
                 if not use.field.kind.has_options or use.field.builtin or not can_edit_field(self.actor, use):
                     continue
                 cell = row.get(f"custom.{use.field.public_id}") or row.get(f"custom.{use.field.name}") or ""
-                if is_blank(cell) or cell.strip() == CLEAR:
+                if not cell or cell is CLEARED:
                     continue
                 offered = {option.label.casefold() for option in use.field.options if not option.removed}
                 ids_ = {option.public_id for option in use.field.options}
@@ -428,10 +402,6 @@ class _Chunk:
                         wanted.setdefault(use.field.id, {}).setdefault(label)
         for field_id, labels in wanted.items():
             add_options(self.actor, field_for(self.actor, ids.encode("cf", field_id)), labels)
-
-
-def _filled(given: Mapping[str, str], column: str) -> bool:
-    return bool(given.get(column, "").strip())
 
 
 def _yes(text: str) -> bool:

@@ -5,234 +5,290 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crm import ids
-from crm.customfields.catalog import catalog
-from crm.errors import InvalidInput, NotAllowed, NotFound
-from crm.fieldkinds import fold, is_blank, split_several
+from crm import events, ids
+from crm.customfields.catalog import Use, catalog
+from crm.errors import InvalidInput
+from crm.fieldkinds import fold, join_several, split_several
 from crm.imports.files import Row
-from crm.imports.resource import (
-    CLEAR,
-    CREATE,
-    ERROR,
-    SKIP,
-    UPDATE,
-    Options,
-    SettledResource,
-    Verdict,
-    near_miss,
-    sentence,
-)
-from crm.models import Membership
+from crm.imports.resource import CLEARED, CREATE, SKIP, UPDATE, SettledResource, Verdict
+from crm.permissions import can_edit_field
 from leads.models import Contact, Lead
 from leads.queries import visible_leads
-from leads.services import ADDRESS_PARTS, create_contact, create_lead, lead_state, update_lead
+from leads.services import (
+    ADDRESS_PARTS,
+    CHANNELS,
+    contact_state,
+    create_contact,
+    create_lead,
+    lead_state,
+    update_contact,
+    update_lead,
+)
 
 COLUMNS = (
     "id", "name", "status", "url", "description", "address_1", "address_2", "city", "state", "zipcode", "country",
-    "contact_name", "contact_title", "contact_emails", "contact_phones", "contact_urls",
+    "other_addresses", "contact_id", "contact_name", "contact_title", "contact_emails", "contact_phones", "contact_urls",
 )  # fmt: skip
-ALIASES = {
-    "lead_id": "id",
-    "lead_name": "name",
-    "contact_email": "contact_emails",
-    "contact_phone": "contact_phones",
-    "contact_url": "contact_urls",
-}
-NEVER_IMPORTED = (
-    "organization",
-    "organization_id",
-    "created_by",
-    "date_created",
-    "date_updated",
-    "updated_by",
-    "contact_id",
-)
-_CONTACT = {
-    "contact_name": "name",
-    "contact_title": "title",
-    "contact_emails": "emails",
-    "contact_phones": "phones",
+CONTACT_COLUMNS = {
+    "contact_name": "name", "contact_title": "title", "contact_emails": "emails", "contact_phones": "phones",
     "contact_urls": "urls",
-}
+}  # fmt: skip
+CONTACT_FIELD = "contact.custom."
 
 
 class LeadResource(SettledResource):
     """Creates leads with contacts, updates by `id`, and skips or updates leads whose name is there already."""
 
     columns = COLUMNS
-    aliases = ALIASES
+    aliases = {
+        "lead_id": "id", "lead_name": "name", "contact_email": "contact_emails", "contact_phone": "contact_phones",
+        "contact_url": "contact_urls",
+    }  # fmt: skip
+    never_imported = (
+        "organization", "organization_id", "created_by", "date_created", "date_updated", "updated_by", "contacts_count",
+    )  # fmt: skip
+    never_cleared = ("id", "contact_id")
+    words = {
+        "company": "name", "company name": "name", "account": "name", "customer": "name", "website": "url",
+        "web": "url", "homepage": "url", "email": "contact_emails", "e-mail": "contact_emails",
+        "email address": "contact_emails", "phone": "contact_phones", "telephone": "contact_phones",
+        "mobile": "contact_phones", "contact": "contact_name", "contact person": "contact_name",
+        "full name": "contact_name", "job title": "contact_title", "title": "contact_title", "zip": "zipcode",
+        "zip code": "zipcode", "postcode": "zipcode", "postal code": "zipcode", "street": "address_1",
+        "address": "address_1", "notes": "description",
+    }  # fmt: skip
 
     class Meta:
         model = Lead
 
-    def __init__(
-        self, actor: Membership, options: Options | None = None, made: Mapping[str, int] | None = None
-    ) -> None:
-        super().__init__(actor, options)
-        # Leads this run made, by folded name: further rows of the same name add contacts to them.
-        self.made = dict(made or {})
-
     def field_names(self) -> dict[str, str]:
-        uses = catalog(self.actor.organization).lead_uses
-        found = {f"custom.{use.field.name}": f"custom.{use.field.public_id}" for use in uses}
-        return found | {f"custom.{use.field.public_id}": f"custom.{use.field.public_id}" for use in uses}
+        known = catalog(self.actor.organization)
+        found: dict[str, str] = {}
+        for prefix, uses in (("custom.", known.lead_uses), (CONTACT_FIELD, known.contact_uses)):
+            for use in uses:
+                target = f"{prefix}{use.field.public_id}"
+                found |= {f"{prefix}{use.field.name}": target, target: target}
+        return found
 
-    def target_of(self, header: str) -> str:
-        if header in COLUMNS:
-            return header
-        return ALIASES.get(header) or self.field_names().get(header, "")
-
-    def hint_for(self, header: str) -> tuple[str, str]:
-        """Return the target guessed for a header, and what to tell about it."""
-        if target := self.target_of(header):
-            return target, ""
-        if header in NEVER_IMPORTED:
-            return "", "Kept by Touchpoint; it is not imported."
-        names = self.field_names()
-        plain = {name.removeprefix("custom."): name for name in names}
-        words = {
-            "company": "name",
-            "company name": "name",
-            "website": "url",
-            "email": "contact_emails",
-            "phone": "contact_phones",
+    def writable_names(self) -> dict[str, str]:
+        known = catalog(self.actor.organization)
+        found = {use.field.name: f"custom.{use.field.public_id}" for use in self._may_edit(known.lead_uses)}
+        return found | {
+            f"{use.field.name} (contact)": f"{CONTACT_FIELD}{use.field.public_id}"
+            for use in self._may_edit(known.contact_uses)
         }
-        if header.strip().casefold() in words:
-            found = words[header.strip().casefold()]
-            return found, f"“{header}”: did you mean “{found}”?"
-        if found := near_miss(header, [*COLUMNS, *ALIASES, *names]) or plain.get(near_miss(header, list(plain)), ""):
-            return self.target_of(found), f"“{header}”: did you mean “{found}”?"
-        return "", ""
 
+    def _may_edit(self, uses: Sequence[Use]) -> list[Use]:
+        return [use for use in uses if can_edit_field(self.actor, use)]
+
+    # --- rows -------------------------------------------------------------------------------------------------------
     def settle(self, rows: Sequence[Row]) -> list[Verdict]:
         cells = {row.number: self.read(row) for row in rows}
-        numbers = {ids.decode("lead", given["id"].strip()) for given in cells.values() if given.get("id", "").strip()}
-        names = {fold(given["name"]) for given in cells.values() if given.get("name", "").strip()}
-        by_id = {lead.pk: lead for lead in visible_leads(self.actor).filter(pk__in=numbers - {None})}
-        by_name: dict[str, list[Lead]] = {}
+        numbers = {ids.decode("lead", given["id"].strip()) for given in cells.values() if "id" in given}
+        names = {fold(given["name"]) for given in cells.values() if "name" in given}
+        self._by_id = {lead.pk: lead for lead in visible_leads(self.actor).filter(pk__in=numbers - {None})}
+        self._by_name: dict[str, list[Lead]] = {}
         for lead in visible_leads(self.actor).filter(name_fold__in=names):
-            by_name.setdefault(lead.name_fold, []).append(lead)
-        verdicts = []
-        headers = {target: header for header, target in self.options.mapping.items() if target}
-        for row in rows:
-            verdict = Verdict(row.number, ERROR)
-            verdicts.append(verdict)
-            try:
-                if row.problem:
-                    raise InvalidInput(row.problem)
-                self._one(verdict, cells[row.number], by_id, by_name)
-            except InvalidInput as error:
-                verdict.verdict, verdict.error = ERROR, sentence(self._named(error, headers), headers)
-            except (NotAllowed, NotFound) as error:
-                verdict.verdict, verdict.error = ERROR, error.message
-            if verdict.verdict == ERROR:
-                verdict.cells = row.cells
-        return verdicts
+            self._by_name.setdefault(lead.name_fold, []).append(lead)
+        return self.judge(rows, self._one, cells)
 
-    def _one(
-        self, verdict: Verdict, given: Mapping[str, str], by_id: Mapping[int, Lead], by_name: dict[str, list[Lead]]
-    ) -> None:
-        name = " ".join(given.get("name", "").split())
-        text = given.get("id", "").strip()
-        if text:
-            lead = by_id.get(ids.decode("lead", text) or 0)
+    def _one(self, verdict: Verdict, given: dict[str, str]) -> None:
+        verdict.object_type = "lead"
+        if "id" in given:
+            lead = self._by_id.get(ids.decode("lead", given["id"].strip()) or 0)
             if lead is None:
-                raise InvalidInput(fields={"id": f"There is no lead “{text[:60]}”."})
+                raise InvalidInput(fields={"id": f"There is no lead “{given['id'].strip()[:60]}”."})
             self._update(verdict, lead, given)
             return
+        name = " ".join(given.get("name", "").split())
         if not name:
             raise InvalidInput(fields={"name": "The row names no lead. Fill in name, or id."})
-        made = self.made.get(fold(name))
-        found = by_name.get(fold(name), [])
-        if made:
-            lead = next((row for row in found if row.pk == made), None) or Lead.objects.get(pk=made)
-            self._add_contact(verdict, lead, given)
+        made, found = self.memory.made_lead(fold(name)), self._by_name.get(fold(name), [])
+        if made is not None:
+            self._add_to_made(verdict, made, given)
         elif found and self.options.on_existing != "create":
             if len(found) > 1:
                 candidates = ", ".join(f"{row.name} ({row.public_id})" for row in found[:5])
                 raise InvalidInput(fields={"name": f"“{name}” fits {len(found)} leads: {candidates}. Use id."})
             if self.options.on_existing == "skip":
                 verdict.verdict, verdict.error = SKIP, f"There is a lead “{name}” already."
-                verdict.object_type, verdict.object_id = "lead", found[0].pk
+                verdict.object_id = found[0].pk
             else:
                 self._update(verdict, found[0], given)
         else:
-            contact = self._contact(given)
-            lead = create_lead(
-                self.actor, name=name, status=given.get("status", "").strip() or None, source="import",
-                description=given.get("description", ""), url=given.get("url", ""),
-                addresses=self._addresses(given), contacts=[contact] if contact else [], custom=self._custom(given),
-            )  # fmt: skip
-            self.made[fold(name)] = lead.pk
-            by_name.setdefault(fold(name), []).append(lead)
-            verdict.verdict, verdict.object_type, verdict.object_id = CREATE, "lead", lead.pk
+            self._create(verdict, name, given)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+    def _create(self, verdict: Verdict, name: str, given: Mapping[str, str]) -> None:
+        contact = self._contact(given)
+        lead = create_lead(
+            self.actor, name=name, status=_plain(given.get("status", "")) or None, source="import",
+            description=_plain(given.get("description", "")), url=_plain(given.get("url", "")),
+            addresses=self._addresses(given, []) or [], contacts=[contact] if contact else [],
+            custom=self._custom(given, "custom."),
+        )  # fmt: skip
+        self.memory.new_leads[fold(name)] = lead.pk
+        self._by_name.setdefault(fold(name), []).append(lead)
+        verdict.verdict, verdict.object_id = CREATE, lead.pk
+        verdict.before = {
+            "date_updated": lead.date_updated.isoformat(),
+            "contacts": {row.pk: row.date_updated.isoformat() for row in Contact.objects.filter(lead=lead) if contact},
+        }
+
+    def _add_to_made(self, verdict: Verdict, made: int, given: Mapping[str, str]) -> None:
+        lead = Lead.objects.filter(pk=made).first()
+        if lead is not None:
+            self._update(verdict, lead, given)
+        elif self._contact(given):
+            # A check made this lead in an earlier chunk and took it back; the real run will find it.
+            verdict.verdict = UPDATE
+            verdict.changes = [("contact", "", given.get("contact_name", "").strip() or "a contact")]
+        else:
+            verdict.verdict, verdict.error = SKIP, "Nothing differs."
 
     def _update(self, verdict: Verdict, lead: Lead, given: Mapping[str, str]) -> None:
-        changes: dict[str, Any] = {}
-        for key in ("name", "status", "url", "description"):
-            if not is_blank(given.get(key)):
-                changes[key] = "" if given[key].strip() == CLEAR else given[key].strip()
-        if addresses := self._addresses(given):
-            changes["addresses"] = [
-                {**(lead.addresses[0] if lead.addresses else {}), **addresses[0]},
-                *lead.addresses[1:],
-            ]
-        if custom := self._custom(given):
+        changes: dict[str, Any] = {
+            key: _plain(given[key]) for key in ("name", "status", "url", "description") if key in given
+        }
+        if changes.get("status") == "":
+            raise InvalidInput(fields={"status": "A lead always has a status; it cannot be cleared."})
+        addresses = self._addresses(given, lead.addresses)
+        if addresses is not None:
+            changes["addresses"] = addresses
+        if custom := self._custom(given, "custom."):
             changes["custom"] = custom
-        before = lead_state(lead)
+        before, was = lead_state(lead), lead.date_updated
         updated = update_lead(self.actor, lead, changes)
         after = lead_state(updated)
-        changed = [key for key in {*before, *after} if before.get(key) != after.get(key)]
-        self._add_contact(verdict, updated, given)
-        verdict.object_type, verdict.object_id = "lead", lead.pk
+        changed = events.diff(before, after)
+        verdict.object_id = lead.pk
+        kept = self._put_contact(verdict, updated, given)
         if changed:
-            verdict.verdict, verdict.error = UPDATE, ""
-            kept = {
-                "date_updated": updated.date_updated.isoformat(),
-                "state": {key: before.get(key) for key in changed},
-            }
-            verdict.before = {**(verdict.before or {}), **kept}
-            verdict.changes = [(key, str(before.get(key) or ""), str(after.get(key) or "")) for key in sorted(changed)]
+            kept |= {"was": was.isoformat(), "date_updated": updated.date_updated.isoformat()}
+            kept["state"] = {key: before.get(key) for key in changed}
+            verdict.changes = [
+                (self._label(key), _shown(before.get(key)), _shown(after.get(key))) for key in changed
+            ] + verdict.changes
+        verdict.verdict, verdict.before = (UPDATE, kept) if kept else (SKIP, None)
+        if not kept:
+            verdict.error = "Nothing differs."
 
-    def _add_contact(self, verdict: Verdict, lead: Lead, given: Mapping[str, str]) -> None:
-        """Add the row's contact unless the lead has one with the same name or email."""
-        verdict.object_type, verdict.object_id = "lead", lead.pk
+    def _put_contact(self, verdict: Verdict, lead: Lead, given: Mapping[str, str]) -> dict[str, Any]:
+        """Change the contact a row names, or add it; return what an undo needs, nothing when nothing differs."""
         contact = self._contact(given)
-        verdict.verdict, verdict.error = SKIP, "Nothing differs."
+        held = list(Contact.objects.filter(lead=lead).order_by("pk")) if contact or "contact_id" in given else []
+        found = self._contact_named(held, given, contact or {})
         if not contact:
-            return
-        emails = {text.casefold() for text in contact["emails"]}
-        for row in Contact.objects.filter(lead=lead):
-            held = {entry["email"].casefold() for entry in row.emails}
-            if emails & held or (contact["name"] and fold(contact["name"]) == fold(row.name)):
-                return
-        made = create_contact(self.actor, lead, **contact)
-        verdict.verdict, verdict.error = UPDATE, ""
-        verdict.before = {"contact_created": made.pk}
-        verdict.changes = [("contact", "", str(made))]
+            return {}
+        if found is None:
+            made = create_contact(self.actor, lead, **{key: value for key, value in contact.items() if value})
+            verdict.changes.append(("contact", "", str(made)))
+            return {"contact_created": made.pk, "contact_date": made.date_updated.isoformat()}
+        for channel in CHANNELS:
+            if channel in contact:
+                # What the file does not tell of an entry (office, mobile …) stays as it is.
+                entries = {entry[channel[:-1]]: entry for entry in getattr(found, channel)}
+                contact[channel] = [entries.get(text, text) for text in contact[channel]]
+        before, was = contact_state(found), found.date_updated
+        updated = update_contact(self.actor, found, contact)
+        after = contact_state(updated)
+        changed = events.diff(before, after)
+        if not changed:
+            return {}
+        verdict.changes += [
+            (f"contact {self._label(key)}", _shown(before.get(key)), _shown(after.get(key))) for key in changed
+        ]
+        return {
+            "contact": found.pk, "contact_was": was.isoformat(), "contact_date": updated.date_updated.isoformat(),
+            "contact_state": {key: before.get(key) for key in changed},
+        }  # fmt: skip
 
+    def _contact_named(
+        self, held: Sequence[Contact], given: Mapping[str, str], contact: Mapping[str, Any]
+    ) -> Contact | None:
+        """Return the lead's contact that a row means: by id, else by one of its emails, else by name."""
+        if "contact_id" in given:
+            text = given["contact_id"].strip()
+            number = ids.decode("cont", text)
+            for row in held:
+                if row.pk == number:
+                    return row
+            raise InvalidInput(fields={"contact_id": f"The lead has no contact “{text[:60]}”."})
+        emails = {text.casefold() for text in contact.get("emails", ())}
+        for row in held:
+            if emails & {entry["email"].casefold() for entry in row.emails}:
+                return row
+        name = fold(contact.get("name", ""))
+        return next((row for row in held if name and name == fold(row.name)), None)
+
+    # --- cells --------------------------------------------------------------------------------------------------------
     def _contact(self, given: Mapping[str, str]) -> dict[str, Any] | None:
-        if all(is_blank(given.get(column)) for column in _CONTACT):
+        """Return the parts of a contact that the row fills in, None when it fills in none."""
+        found: dict[str, Any] = {}
+        for column, part in CONTACT_COLUMNS.items():
+            if column in given:
+                text = _plain(given[column])
+                entries = [entry.strip() for entry in split_several(text) if entry.strip()]
+                found[part] = entries if part in CHANNELS else text
+        if custom := self._custom(given, CONTACT_FIELD):
+            found["custom"] = custom
+        return found or None
+
+    def _addresses(self, given: Mapping[str, str], held: Sequence[Mapping[str, str]]) -> list[dict[str, str]] | None:
+        """Return a lead's addresses with the row's parts put into them; None when the row has none."""
+        parts = {part: _plain(given[part]) for part in ADDRESS_PARTS if part in given}
+        if not parts and "other_addresses" not in given:
             return None
-        found: dict[str, Any] = {part: given.get(column, "") for column, part in _CONTACT.items()}
-        for part in ("emails", "phones", "urls"):
-            found[part] = [text.strip() for text in split_several(found[part]) if text.strip()]
+        first = {"label": "business", **(held[0] if held else {}), **parts}
+        others: list[Mapping[str, str]] = list(held[1:])
+        if "other_addresses" in given:
+            others = [address_of(text) for text in split_several(_plain(given["other_addresses"]))]
+        return [dict(row) for row in (first, *others) if any(text for part, text in row.items() if part != "label")]
+
+    def _custom(self, given: Mapping[str, str], prefix: str) -> dict[str, Any]:
+        known = catalog(self.actor.organization)
+        found: dict[str, Any] = {}
+        for key, cell in given.items():
+            if not key.startswith(prefix):
+                continue
+            public_id = key.removeprefix(prefix)
+            field = known.field_by_public_id(public_id)
+            if cell is CLEARED:
+                found[public_id] = None
+            elif field is not None and field.kind.storage == "moment":
+                found[public_id] = self.moment_cell(cell, field.kind.whole_days)
+            else:
+                found[public_id] = cell
         return found
 
-    def _addresses(self, given: Mapping[str, str]) -> list[dict[str, str]]:
-        address = {part: given[part].strip() for part in ADDRESS_PARTS if not is_blank(given.get(part))}
-        return [{"label": "business", **address}] if address else []
+    def _label(self, key: str) -> str:
+        field = catalog(self.actor.organization).fields.get(int(key[7:])) if key.startswith("custom.") else None
+        return field.name if field else key.removesuffix("_id")
 
-    def _custom(self, given: Mapping[str, str]) -> dict[str, Any]:
-        return {
-            key.removeprefix("custom."): None if cell.strip() == CLEAR else cell
-            for key, cell in given.items()
-            if key.startswith("custom.") and not is_blank(cell)
-        }
 
-    def _named(self, error: InvalidInput, headers: Mapping[str, str]) -> InvalidInput:
-        names = {use.field.public_id: use.field.name for use in catalog(self.actor.organization).lead_uses}
-        fields = {
-            headers.get(key) or names.get(key.removeprefix("custom."), key): text for key, text in error.fields.items()
-        }
-        return InvalidInput(error.message if not fields else "", fields=fields)
+def address_cell(addresses: Sequence[Mapping[str, str]]) -> str:
+    """Return addresses as one cell: parts between bars, addresses between semicolons."""
+    return join_several(
+        [" | ".join(row.get(part, "").replace("|", "/") for part in ADDRESS_PARTS) for row in addresses]
+    )
+
+
+def address_of(text: str) -> dict[str, str]:
+    """Return the address that `address_cell` wrote; raises `InvalidInput` for anything else."""
+    parts = [part.strip() for part in text.split("|")]
+    if len(parts) != len(ADDRESS_PARTS):
+        raise InvalidInput(
+            fields={"other_addresses": f"Write each as {' | '.join(ADDRESS_PARTS)}, with ; between them."}
+        )
+    return dict(zip(ADDRESS_PARTS, parts, strict=True))
+
+
+def _plain(cell: str) -> str:
+    return "" if cell is CLEARED else cell.strip()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        entries = [", ".join(str(v) for v in row.values() if v) if isinstance(row, dict) else str(row) for row in value]
+        return "; ".join(entries)
+    return "" if value is None else str(value)

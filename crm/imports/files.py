@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
 
 from crm.errors import InvalidInput
+from crm.imports.columns import Column
 
 MAX_BYTES = 300 * 1024 * 1024
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 500
 MAX_CELL = 200_000
-MAX_LINE = 1_000_000
-MAX_UNZIPPED = 400 * 1024 * 1024
+# Fifty text areas filled to the brim fit in a row; nothing larger is ever held in memory.
+MAX_LINE = MAX_RECORD = 8_000_000
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 ENCODINGS = {
     "utf-8-sig": "UTF-8",
@@ -33,68 +32,12 @@ ENCODINGS = {
     "latin-1": "Latin-1",
 }
 _SAMPLE = 64 * 1024
-_OPTIONS_KEPT = 60
+# Some spreadsheets tell the delimiter in a line before the header.
+_SAID = re.compile(r"\ufeff?sep=([,;\t|])\s*$", re.IGNORECASE)
 
 
 class BadFile(InvalidInput):
     """The file cannot be read as a table; the message says why and what to do."""
-
-
-@dataclass
-class Column:
-    """What is in one column. `options`: its distinct values while there are few, else empty. `longest` in characters."""
-
-    header: str
-    filled: int = 0
-    longest: int = 0
-    samples: list[str] = field(default_factory=list)
-    options: list[str] = field(default_factory=list)
-    few: bool = True
-    kinds: set[str] = field(default_factory=lambda: {"checkbox", "number", "date", "datetime"})
-
-    def look(self, cell: str) -> None:
-        """Take one cell into account."""
-        if not cell.strip() or cell.strip().casefold() in ("n/a", "na"):
-            return
-        self.filled += 1
-        self.longest = max(self.longest, len(cell))
-        if len(self.samples) < 3 and cell[:80] not in self.samples:
-            self.samples.append(cell[:80])
-        if self.few and cell.strip() not in self._seen:
-            self._seen[cell.strip()] = None
-            self.few = len(self._seen) <= _OPTIONS_KEPT and len(cell) <= 200
-        for kind in list(self.kinds):
-            if not _SHAPES[kind](cell.strip()):
-                self.kinds.discard(kind)
-
-    def __post_init__(self) -> None:
-        self._seen: dict[str, None] = {}
-
-    def finish(self) -> None:
-        self.options = list(self._seen) if self.few else []
-
-    @property
-    def guessed_kind(self) -> str:
-        """Return the kind of field this column would make."""
-        for kind in ("checkbox", "number", "date", "datetime"):
-            if self.filled and kind in self.kinds:
-                return kind
-        if self.few and self.filled >= 2 * len(self.options) > 0:
-            return "choices"
-        return "textarea" if self.longest > 200 else "text"
-
-
-def _is_date(text: str) -> bool:
-    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text) or re.fullmatch(r"\d{1,2}[/.]\d{1,2}[/.]\d{4}", text))
-
-
-_SHAPES: dict[str, Any] = {
-    "checkbox": lambda text: text.casefold() in ("yes", "no", "true", "false", "y", "n"),
-    # A leading zero says that it is a code, not a number.
-    "number": lambda text: bool(re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d{1,10})?", text)),
-    "date": _is_date,
-    "datetime": lambda text: bool(re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", text)),
-}
 
 
 @dataclass
@@ -122,9 +65,9 @@ def inspect(path: Path, *, encoding: str = "", delimiter: str = "") -> Table:
         raise BadFile(f"The file is {size / 1e6:,.0f} MB large; at most {MAX_BYTES / 1e6:,.0f} MB fit. Split it.")
     notes: list[str] = []
     encoding = encoding or detect_encoding(path)
-    if encoding == "cp1252":
-        notes.append("The file is not UTF-8; it was read as Windows-1252. Check accents below.")
-    delimiter = delimiter or _detect_delimiter(path, encoding)
+    if encoding in ("cp1252", "latin-1"):
+        notes.append(f"The file is not UTF-8; it was read as {ENCODINGS[encoding]}. Check accents below.")
+    delimiter = delimiter or detect_delimiter(path, encoding)
     rows = _records(path, encoding, delimiter)
     try:
         first = next(rows)
@@ -150,20 +93,24 @@ def read_rows(path: Path, encoding: str, delimiter: str, headers: list[str], sta
     """Yield the rows after the first `start` ones. Memory stays bounded whatever the size of the file."""
     rows = _records(path, encoding, delimiter)
     next(rows, None)
+    width = len(headers)
     for number, cells in enumerate(rows, start=1):
         if number <= start:
             continue
         problem = ""
-        if len(cells) > len(headers) and any(cell.strip() for cell in cells[len(headers) :]):
-            problem = (
-                f"The row has {len(cells)} cells but the header has {len(headers)}. "
-                "Put cells that contain the delimiter in double quotes."
-            )
-        padded = [*cells[: len(headers)], *[""] * (len(headers) - len(cells))]
-        yield Row(number, dict(zip(headers, padded, strict=True)), problem)
+        if len(cells) > width:
+            if any(cell.strip() for cell in cells[width:]):
+                problem = (
+                    f"The row has {len(cells)} cells but the header has {width}. "
+                    "Put cells that contain the delimiter in double quotes."
+                )
+            cells = cells[:width]
+        elif len(cells) < width:
+            cells = cells + [""] * (width - len(cells))
+        yield Row(number, dict(zip(headers, cells, strict=True)), problem)
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """One row of a file. `number`: 1 is the first row after the header. `problem`: why it cannot be read, or empty."""
 
@@ -183,7 +130,7 @@ def _headers(cells: list[str], notes: list[str]) -> list[str]:
         raise BadFile("The header line is empty. The first line must name the columns.")
     headers: list[str] = []
     for position, cell in enumerate(cells, start=1):
-        name = " ".join(cell.split())[:200] or f"Column {position}"
+        name = " ".join(cell.split())[:300] or f"Column {position}"
         if name in headers:
             again = next(f"{name} ({n})" for n in range(2, MAX_COLUMNS + 2) if f"{name} ({n})" not in headers)
             notes.append(
@@ -230,11 +177,14 @@ def detect_encoding(path: Path) -> str:
     return "utf-8-sig"
 
 
-def _detect_delimiter(path: Path, encoding: str) -> str:
-    lines = []
+def detect_delimiter(path: Path, encoding: str) -> str:
+    """Return the delimiter that cuts the first lines into the same number of cells most often."""
+    lines: list[str] = []
     for line in _lines(path, encoding):
+        if not lines and (said := _SAID.match(line)):
+            return said[1]
         lines.append(line)
-        if len(lines) == 30:
+        if len(lines) == 30 or sum(map(len, lines)) > _SAMPLE:
             break
     best, best_score = ",", (0, 0)
     for delimiter in DELIMITERS:
@@ -284,11 +234,19 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[list[str]]:
     number = 0
     try:
         for cells in reader:
-            if any(cell.strip() for cell in cells):
+            quotes.size = 0
+            # Most rows have a first cell; a line that tells the delimiter comes before any header.
+            if (cells and cells[0].strip()) or any(cell.strip() for cell in cells):
+                if not number and _SAID.match(quotes.last):
+                    continue
                 number += 1
                 if len(cells) > MAX_COLUMNS and number > 1:
                     cells = [*cells[:MAX_COLUMNS], *[cell for cell in cells[MAX_COLUMNS:] if cell.strip()][:1]]
                 yield cells
+    except _TooLong:
+        raise BadFile(
+            f"Row {number:,} is longer than {MAX_RECORD:,} characters, or a quotation mark there is never closed."
+        ) from None
     except csv.Error as error:
         if "field larger" in str(error):
             raise BadFile(
@@ -302,18 +260,26 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[list[str]]:
         )
 
 
+class _TooLong(Exception):
+    """A row goes on for more lines than fit in memory."""
+
+
 class _Quotes:
-    """Passes lines on and remembers those of the row that is being read."""
+    """Passes lines on, remembers the last one, and counts the characters of the row that is being read in `size`."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self.lines = lines
         self.last = ""
+        self.size = 0
 
     def __iter__(self) -> _Quotes:
         return self
 
     def __next__(self) -> str:
         self.last = next(self.lines)
+        self.size += len(self.last)
+        if self.size > MAX_RECORD:
+            raise _TooLong
         return self.last
 
     def open_at_end(self, delimiter: str) -> bool:
@@ -328,73 +294,8 @@ class _Quotes:
         return False
 
 
-# --- XLSX -------------------------------------------------------------------------------------------------------------
-def xlsx_to_csv(source: Path, target: Path) -> None:
-    """Write the first sheet of an XLSX file as UTF-8 CSV. Raises `BadFile` for what is too large, broken or dangerous."""
-    _check_zip(source)
-    from openpyxl import load_workbook
-
-    try:
-        book = load_workbook(source, read_only=True, data_only=True, keep_links=False)
-        try:
-            sheet = book.worksheets[0]
-            sheet.reset_dimensions()
-            with target.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                for number, cells in enumerate(sheet.iter_rows(values_only=True, max_col=MAX_COLUMNS + 1)):
-                    if number > MAX_ROWS:
-                        raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Split it.")
-                    texts = [_cell_text(cell) for cell in cells]
-                    if len(texts) > MAX_COLUMNS and texts[-1]:
-                        raise BadFile(
-                            f"The sheet has more than {MAX_COLUMNS} columns. Remove the ones you do not need."
-                        )
-                    writer.writerow(texts)
-        finally:
-            book.close()
-    except BadFile:
-        raise
-    except Exception as error:  # openpyxl raises whatever its parsers raise
-        raise BadFile("The XLSX file cannot be read. Save it again in your spreadsheet, or as CSV (UTF-8).") from error
-
-
-def _check_zip(source: Path) -> None:
-    try:
-        with zipfile.ZipFile(source) as archive:
-            members = archive.infolist()
-            if len(members) > 5_000 or sum(member.file_size for member in members) > MAX_UNZIPPED:
-                raise BadFile(
-                    f"The XLSX file unpacks to more than {MAX_UNZIPPED / 1e6:,.0f} MB. Save the sheet as CSV instead."
-                )
-            for member in members:
-                if member.filename.endswith((".xml", ".rels")):
-                    with archive.open(member) as file:
-                        if re.search(rb"<!(DOCTYPE|ENTITY)", file.read(_SAMPLE), re.I):
-                            raise BadFile(
-                                "The XLSX file contains entity declarations, which are not read. Save it again."
-                            )
-    except zipfile.BadZipFile:
-        raise BadFile("The file ends in .xlsx but is not an XLSX file. Save it again, or as CSV (UTF-8).") from None
-
-
-def _cell_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return value.date().isoformat() if value.time() == time.min else value.isoformat(timespec="seconds")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value).replace("\x00", "")
-
-
 def csv_text(rows: Iterable[Iterable[str]]) -> str:
     """Return rows as CSV text."""
-    import io
-
     buffer = io.StringIO()
     csv.writer(buffer).writerows(rows)
     return buffer.getvalue()

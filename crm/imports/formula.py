@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 # A leading blank, byte order mark or full-width sign does not stop a spreadsheet; a plain number is harmless.
-_DANGEROUS = re.compile(r"'*(?:[\t\r\n]|[\s\ufeff]*[=+\-@|%＝＋－＠])")
+# A text that says “(clear)” is quoted as well, because such a cell empties a field.
+_DANGEROUS = re.compile(r"'*(?:[\t\r\n]|[\s\ufeff]*[=+\-@|%＝＋－＠]|\s*\(clear\)\s*$)")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 

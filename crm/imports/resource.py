@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,13 +16,16 @@ from import_export import resources
 from import_export.instance_loaders import ModelInstanceLoader
 from import_export.results import RowResult
 
-from crm.errors import InvalidInput
+from crm.customfields.catalog import catalog
+from crm.errors import InvalidInput, NotAllowed, NotFound
 from crm.imports.files import Row
 from crm.imports.formula import restore
 from crm.models import Membership
 
 CLEAR = "(clear)"
-NOTHING, CREATE, UPDATE, SKIP, ERROR = "", "create", "update", "skip", "error"
+# What such a cell is read as. A text that happens to say so travels quoted, and no file holds a NUL.
+CLEARED = "\x00clear"
+CREATE, UPDATE, SKIP, ERROR = "create", "update", "skip", "error"
 
 
 @dataclass
@@ -48,7 +52,7 @@ class Options:
         return cls(**{key: value for key, value in stored.items() if key in names})
 
 
-@dataclass
+@dataclass(slots=True)
 class Verdict:
     """What becomes, or became, of one row. `error` names the column where one is to blame."""
 
@@ -60,12 +64,43 @@ class Verdict:
     cells: dict[str, str] | None = None
     before: dict[str, Any] | None = None
     changes: list[tuple[str, str, str]] = field(default_factory=list)
+    counts: bool = False  # against the plan's activities of the month
+
+
+@dataclass
+class Memory:
+    """What a run knows from the chunks before this one. A check needs it, because its rows are rolled back.
+
+    `externals`: external ids that would be there. `made_leads`: folded name → id of the leads this run made; 0 when the
+    lead was rolled back. What a chunk adds lies in `new_…` until the chunk is kept.
+    """
+
+    externals: set[str] = field(default_factory=set)
+    made_leads: dict[str, int] = field(default_factory=dict)
+    new_externals: set[str] = field(default_factory=set)
+    new_leads: dict[str, int] = field(default_factory=dict)
+
+    def made_lead(self, name: str) -> int | None:
+        """Return the id of the lead of this folded name that the run made: 0 when it was rolled back, None when not."""
+        return self.new_leads.get(name, self.made_leads.get(name))
+
+    def begin(self) -> None:
+        """Forget what a chunk added that was not kept."""
+        self.new_externals, self.new_leads = set(), {}
+
+    def keep(self, rolled_back: bool) -> None:
+        """Keep what the chunk added. Without a check external ids are read from the database."""
+        if rolled_back:
+            self.externals |= self.new_externals
+        self.made_leads |= dict.fromkeys(self.new_leads, 0) if rolled_back else self.new_leads
+        self.begin()
 
 
 class SettledResource(resources.Resource):
     """A django-import-export resource whose rows are settled together by `settle`, in the caller's transaction.
 
     `import_data(dataset)` reports each row as import-export expects; import runs call `settle` with a chunk of rows.
+    A subclass names its columns and writes rows.
     """
 
     class Meta:
@@ -73,11 +108,18 @@ class SettledResource(resources.Resource):
 
     columns: tuple[str, ...] = ()
     aliases: Mapping[str, str] = {}
+    # Written by Touchpoint: exports carry them, imports leave them alone.
+    never_imported: tuple[str, ...] = ()
+    # Columns in which “(clear)” is a text like any other.
+    never_cleared: tuple[str, ...] = ()
+    # Words of other programs → a column.
+    words: Mapping[str, str] = {}
 
-    def __init__(self, actor: Membership, options: Options | None = None) -> None:
+    def __init__(self, actor: Membership, options: Options | None = None, memory: Memory | None = None) -> None:
         super().__init__()
         self.actor = actor
         self.options = options or Options(zone=str(actor.zone))
+        self.memory = memory or Memory()
         self.zone = ZoneInfo(self.options.zone)
         self._verdicts: dict[int, Verdict] = {}
 
@@ -85,9 +127,72 @@ class SettledResource(resources.Resource):
         """Write rows through the services and return a verdict for each, in order."""
         raise NotImplementedError
 
+    def field_names(self) -> dict[str, str]:
+        """Return `custom.<name>` and `custom.<cf_ id>` of the fields a column can go to → the exact target."""
+        raise NotImplementedError
+
+    def writable_names(self) -> dict[str, str]:
+        """Return the fields the actor may fill in, by the name that is shown → the exact target."""
+        raise NotImplementedError
+
+    # --- headers ----------------------------------------------------------------------------------------------------
     def target_of(self, header: str) -> str:
         """Return the exact column a header stands for, or an empty text."""
-        raise NotImplementedError
+        if header in self.columns:
+            return header
+        return self.aliases.get(header) or self.field_names().get(header, "")
+
+    def hint_for(self, header: str) -> tuple[str, str]:
+        """Return the target guessed for a header, and what to tell about it."""
+        if target := self.target_of(header):
+            return target, ""
+        if header in self.never_imported:
+            return "", "Kept by Touchpoint; it is not imported."
+        names = self.field_names()
+        plain = {name.removeprefix("custom."): name for name in names}
+        found = self.words.get(header.strip().casefold()) or near_miss(header, [*self.columns, *self.aliases, *names])
+        if found := found or plain.get(near_miss(header, list(plain)), ""):
+            return self.target_of(found), f"“{header}”: did you mean “{found}”?"
+        return "", ""
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The file's own header of each target."""
+        return {target: header for header, target in self.options.mapping.items() if target}
+
+    # --- rows -------------------------------------------------------------------------------------------------------
+    def judge(
+        self,
+        rows: Sequence[Row],
+        one: Callable[[Verdict, dict[str, str]], None],
+        cells: Mapping[int, dict[str, str]],
+    ) -> list[Verdict]:
+        """Return the verdicts that `one` gives; its refusals become row errors that name the file's columns."""
+        verdicts = []
+        for row in rows:
+            verdict = Verdict(row.number, ERROR)
+            verdicts.append(verdict)
+            try:
+                if row.problem:
+                    raise InvalidInput(row.problem)
+                one(verdict, cells[row.number])
+            except InvalidInput as error:
+                verdict.verdict, verdict.error = ERROR, sentence(error, self.header_of)
+            except (NotAllowed, NotFound) as error:
+                verdict.verdict, verdict.error = ERROR, error.message
+            if verdict.verdict == ERROR:
+                verdict.cells = row.cells
+        return verdicts
+
+    def header_of(self, key: str) -> str:
+        """Return the file's header for the key of an error: a column, or `custom.<cf_ id>`."""
+        if found := self.headers.get(key):
+            return found
+        field = catalog(self.actor.organization).field_by_public_id(key.rpartition("custom.")[2])
+        if field is None:
+            return key
+        prefix = key.rpartition("custom.")[0]
+        return self.headers.get(f"{prefix}custom.{field.name}") or field.name
 
     # --- django-import-export's side ------------------------------------------------------------------------------
     def before_import(self, dataset: Any, **kwargs: Any) -> None:
@@ -101,56 +206,94 @@ class SettledResource(resources.Resource):
         found = self._verdicts[kwargs["row_number"]]
         result = self.get_row_result_class()()
         result.row_values = dict(row)
-        result.object_id = found.object_id
+        result.object_id, result.object_repr = found.object_id, f"row {found.number}"
+        result.diff = [
+            found.error,
+            *(f"{name}: {old or 'empty'} → {new or 'empty'}" for name, old, new in found.changes),
+        ]
         if found.verdict == ERROR:
             result.import_type = RowResult.IMPORT_TYPE_INVALID
             result.validation_error = ValidationError(found.error)
         else:
             result.import_type = RowResult.IMPORT_TYPE_NEW if found.verdict == CREATE else found.verdict
-        result.diff = [value for _, _, value in found.changes]
         return result
 
     # --- parts ------------------------------------------------------------------------------------------------------
+    @cached_property
+    def _readers(self) -> list[tuple[str, str]]:
+        return [
+            (header, target)
+            for header, target in self.options.mapping.items()
+            if target and not target.startswith("new.")
+        ]
+
     def read(self, row: Row) -> dict[str, str]:
-        """Return a row's cells by target: formulas restored, words for *empty* emptied, left-out columns gone."""
+        """Return a row's filled cells by target: formulas restored, words for *empty* and left-out columns gone."""
         found: dict[str, str] = {}
-        for header, target in self.options.mapping.items():
-            if not target or target.startswith("new."):
+        cells, empty = row.cells, self.options.empty_words
+        for header, target in self._readers:
+            cell = cells.get(header)
+            if not cell:
                 continue
-            cell = restore(row.cells.get(header, ""))
             text = cell.strip()
-            if text in self.options.empty_words:
-                cell = text = ""
-            if text or target not in found:
+            if text == CLEAR and target not in self.never_cleared:
+                found[target] = CLEARED
+                continue
+            if cell[0] == "'":
+                cell = restore(cell)
+                text = cell.strip()
+            if text and text not in empty:
                 found[target] = cell
         return found
 
     def moment(self, text: str, column: str) -> datetime:
         """Return a cell as an instant; without an offset it is a time in the importer's zone."""
-        text = self.iso(text.strip())
         try:
-            found = datetime.fromisoformat(text)
-            return found if found.tzinfo else found.replace(tzinfo=self.zone)
+            found = datetime.fromisoformat(self.iso(text.strip()))
+            found = found if found.tzinfo else found.replace(tzinfo=self.zone)
+            # Years that some zone cannot show are no dates of a customer's.
+            if not 1 < found.year < 9999:
+                raise ValueError
+            return found
         except ValueError:
             raise InvalidInput(
-                fields={column: f"“{text[:40]}” is not a date. Write it as 2024-01-31 or 2024-01-31T14:30."}
+                fields={column: f"“{text.strip()[:40]}” is not a date. Write it as 2024-01-31 or 2024-01-31T14:30."}
             ) from None
 
-    def iso(self, text: str) -> str:
-        """Return a date written with slashes or points as ISO, when the file's order of day and month was chosen."""
-        match = re.fullmatch(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(.*)", text)
-        if match is None or self.options.day_first is None:
+    def moment_cell(self, cell: str, whole_days: bool) -> str:
+        """Return a cell of a date field as its kind reads it, in the file's order and zone."""
+        text = self.iso(cell.strip())
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
             return text
-        first, second, year, rest = match.groups()
+        return text if whole_days or found.tzinfo else found.replace(tzinfo=self.zone).isoformat()
+
+    def iso(self, text: str) -> str:
+        """Return a date written with slashes, points or dashes as ISO, when the file's order of day and month was chosen."""
+        if self.options.day_first is None or (match := _SLASHED.fullmatch(text)) is None:
+            return text
+        first, second, year, hours, minutes, seconds, half = match.groups()
         day, month = (first, second) if self.options.day_first else (second, first)
-        return f"{year}-{int(month):02}-{int(day):02}{rest}"
+        if int(month) > 12 or int(day) > 31:
+            return text
+        found = f"{int(year) + 2000 if len(year) == 2 else year}-{int(month):02}-{int(day):02}"
+        if hours:
+            hour = int(hours) % 12 + (12 if half.casefold() == "pm" else 0) if half else int(hours)
+            found += f"T{hour:02}:{minutes}:{seconds or '00'}"
+        return found
 
 
-def sentence(error: InvalidInput, headers: Mapping[str, str]) -> str:
+_SLASHED = re.compile(
+    r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d))? ?([AaPp][Mm])?)?"
+)
+
+
+def sentence(error: InvalidInput, header_of: Callable[[str], str]) -> str:
     """Return an error as one text that names each column: `Users: must be a number.`"""
     if not error.fields:
         return error.message
-    return " ".join(f"{headers.get(key, key)}: {text}" for key, text in error.fields.items())
+    return " ".join(f"{header_of(key)}: {text}" for key, text in error.fields.items())
 
 
 def near_miss(header: str, known: Sequence[str]) -> str:

@@ -17,8 +17,11 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from activities import imports
+from activities.imports import runs, work
 from activities.models import Activity, LeadActivityFact
 from crm import events
+from crm.imports.files import read_rows
+from crm.imports.resource import Memory
 from crm.models import Event, ImportRow, ImportRun, ValueNumber
 from crm.tenancy import scope
 from tests.factories import World
@@ -115,10 +118,10 @@ def test_two_workers_on_one_run_take_turns(world: World) -> None:
         run = imports.start_run(ours.admin, "activities", "two.csv", io.BytesIO("\n".join(lines).encode()))
         ImportRun.objects.filter(pk=run.pk).update(state="running")
         stale = ImportRun.objects.get(pk=run.pk)
-        rows = list(imports.read_rows(imports._path(run), "utf-8-sig", ",", run.options["headers"]))
-        imports._settle(run.pk, rows[:10], 0, False, set())
+        rows = list(read_rows(runs.path_of(run), "utf-8-sig", ",", run.options["headers"]))
+        work.settle(run.pk, rows[:10], 0, False, Memory())
         # This worker still believes that nothing is done.
-        assert imports._settle(stale.pk, rows[:10], 0, False, set()).rows_done == 10
-        imports._advance(stale, float("inf"))
+        assert work.settle(stale.pk, rows[:10], 0, False, Memory()).rows_done == 10
+        work.advance(stale, float("inf"))
         assert Activity.objects.count() == before + 40
         assert ImportRun.objects.get(pk=run.pk).counts == {"create": 40}

@@ -65,7 +65,7 @@ def test_the_whole_way(world: World) -> None:
     client.post(f"{BASE}{run.public_id}/undo/")
     with scope(world.ours.organization):
         assert Activity.objects.filter(external_id="p-1").exists(), "a worker takes it back"
-    imports.undo_work(world.ours.organization.pk, run.pk, world.ours.admin.pk)
+    imports.undo_work(world.ours.organization.pk, run.pk)
     with scope(world.ours.organization):
         assert not Activity.objects.filter(external_id="p-1").exists()
 

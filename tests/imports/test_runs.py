@@ -116,7 +116,7 @@ BAD_ROWS = [
     ("Qualifying call,Nobody,,,,,,", "lead_name: There is no lead “Nobody”."),
     ("Qualifying call,,,,,,,", "The row names no lead. Fill in lead_id, lead_name, lead_email or lead_phone."),
     ("Qualifying call,Acme,ghost@x.example,,,,,", "user: “ghost@x.example” is not a member. Use an email, an exact name or an id."),
-    ("Qualifying call,Acme,,31.01.2024,,,,", "date_created: “31.01.2024” is not a date. Write it as 2024-01-31 or 2024-01-31T14:30."),
+    ("Qualifying call,Acme,,31.13.2024,,,,", "date_created: “31.13.2024” is not a date. Write it as 2024-01-31 or 2024-01-31T14:30."),
     ("Qualifying call,Acme,,,,,Zoho,", "custom.CRM: “Zoho” is not an option of CRM. Choose one of: HubSpot, Salesforce, None."),
     (
         "Qualifying call,Acme,,,,,,many",
@@ -277,7 +277,7 @@ def test_undo_takes_back_what_a_run_created_and_keeps_what_was_edited_since(ours
     edited = Activity.objects.get(external_id="x-1")
     update_activity(ours.admin, edited, custom={"Qualified": "edited"})
     run = imports.undo_run(ours.admin, run)
-    assert run.message == "1 records were changed after the import and are kept."
+    assert run.message == "1 record was changed after the import and is kept."
     assert list(Activity.objects.exclude(external_id=None).values_list("external_id", flat=True)) == ["x-1"]
     assert not Lead.objects.filter(name="Brand new").exists()
     assert everything()["leads_lead"] == before["leads_lead"]
