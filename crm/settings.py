@@ -228,6 +228,8 @@ LEAD_OBSERVER = "activities.services.observer"
 # What the lead pages show of activities: the types to search by, and the lead page's right column.
 SEARCHABLE_TYPES = "activities.lead_page.searchable_types"
 LEAD_PAGE_CONTEXT = "activities.lead_page.lead_page_context"
+# How many drafts the badge beside *My drafts* counts.
+DRAFTS_COUNT = "activities.queries.activities.count_my_drafts"
 
 # --- language and time ------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.apps import apps
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.module_loading import import_string
+
+from crm.notifications import bell_text
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,17 @@ class Shell:
 
     @property
     def _drafts(self) -> int:
-        """How many drafts the member has. The table belongs to a higher app, so it is asked for by name."""
-        activity = apps.get_model("activities", "Activity")
-        return activity.with_drafts.filter(created_by=self._request.user, status="draft").count()
+        """How many drafts the member finds under *My drafts*. A higher app counts them, so it is asked for by name."""
+        return import_string(settings.DRAFTS_COUNT)(self._request.actor)
+
+    @property
+    def notifications_url(self) -> str:
+        return f"{reverse('notifications', args=[self._slug])}?bell"
+
+    @cached_property
+    def notifications_count(self) -> str:
+        """What the bell shows. One query, asked by whole pages only."""
+        return bell_text(self._request.actor)
 
     @property
     def settings_url(self) -> str:

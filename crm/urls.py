@@ -8,6 +8,7 @@ from crm import views
 organization_urls = [
     path("", include("leads.urls")),
     path("", include("activities.urls")),
+    path("notifications/", include("crm.urls_notifications")),
     path("reports/", include("reporting.urls")),
     path("settings/", views.settings_home, name="settings_home"),
     path("settings/members/", views.members, name="members"),

@@ -49,5 +49,13 @@ def activity_for(actor: Membership, public_id: str, *, drafts: bool = True) -> A
 
 def my_drafts(actor: Membership) -> list[Activity]:
     """Return the actor's own drafts, latest first, with their leads."""
-    rows = _visible(actor, Activity.with_drafts.filter(status=Activity.Status.DRAFT, created_by=actor.user_id))
-    return list(rows.select_related("lead").order_by("-date_updated", "-pk")[:500])
+    return list(_own_drafts(actor).select_related("lead").order_by("-date_updated", "-pk")[:500])
+
+
+def count_my_drafts(actor: Membership) -> int:
+    """Return how many drafts `my_drafts` lists: none of a type or a lead the actor may not see."""
+    return _own_drafts(actor).count()
+
+
+def _own_drafts(actor: Membership) -> QuerySet[Activity]:
+    return _visible(actor, Activity.with_drafts.filter(status=Activity.Status.DRAFT, created_by=actor.user_id))

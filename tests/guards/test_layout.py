@@ -54,6 +54,7 @@ UNSCOPED = {
     "crm/management/find.py": "an operator's commands name the organization",
     "crm/management/provision.py": "makes an organization, before there is a scope",
     "crm/members.py": "asks whether an account is known to other organizations, never which",
+    "crm/notifications.py": "rows are made with the organization of each recipient given",
     "crm/plans.py": "counters are locked with the organization named",
     "crm/tasks.py": "jobs find their object first and open its scope then",
     "crm/tenancy.py": "defines it",
