@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from django.apps import apps
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from crm import events
@@ -13,10 +16,11 @@ from crm.customfields.catalog import catalog
 from crm.customfields.cleaning import clean_values
 from crm.customfields.lookups import Lookups
 from crm.customfields.values import delete_index, index_rows, insert_index_many, replace_index
-from crm.errors import InvalidInput
+from crm.errors import Conflict, InvalidInput, NotFound
 from crm.fieldkinds import KINDS, InvalidValue
-from crm.models import Membership
+from crm.models import Event, Membership
 from leads.models import Contact, Lead
+from leads.queries import visible_leads
 from leads.services.custom import Named, by_field_id
 from leads.services.index import CHANNELS, index_points, refresh_lead
 
@@ -61,14 +65,59 @@ def update_contact(actor: Membership, contact: Contact, changes: Mapping[str, An
     return contact
 
 
-def delete_contact(actor: Membership, contact: Contact) -> None:
-    """Delete a contact. Activities that name it stay and show it as deleted."""
+def delete_contact(actor: Membership, contact: Contact) -> Event:
+    """Delete a contact. Activities that name it stay and show it as deleted. The event brings it back (`restore_contact`)."""
     with transaction.atomic():
         lead = Lead.objects.select_for_update(no_key=True).get(pk=contact.lead_id)
-        events.record(actor, "deleted", "contact", contact.pk, lead_id=lead.pk, before=contact_state(contact))
+        contact = Contact.objects.select_for_update().get(pk=contact.pk)
+        meta = {
+            "activity_ids": list(activities_with(contact).order_by("pk").values_list("pk", flat=True)),
+            "created_by_id": contact.created_by_id,
+            "date_created": contact.date_created.isoformat(),
+        }
+        event = events.record(
+            actor, "deleted", "contact", contact.pk, lead_id=lead.pk, before=contact_state(contact), meta=meta
+        )
         delete_index(lead.pk, catalog(actor.organization).fields, [-contact.pk])
         contact.delete()
         refresh_lead(lead)
+    return event
+
+
+def restore_contact(actor: Membership, event: Event) -> Contact:
+    """Bring a deleted contact back with its id, and to the activities that named it. Raises `NotFound` or `Conflict`."""
+    state, meta = event.before or {}, event.meta
+    if (event.action, event.object_type) != ("deleted", "contact") or "activity_ids" not in meta:
+        raise NotFound("There is nothing to bring back.")
+    with transaction.atomic():
+        lead = visible_leads(actor).select_for_update(no_key=True, of=("self",)).filter(pk=event.lead_id).first()
+        if lead is None:
+            raise NotFound("The lead of this contact is gone, so it cannot come back.")
+        if Contact.objects.filter(pk=event.object_id).exists():
+            raise Conflict("This contact is back already.")
+        known = catalog(actor.organization)
+        values = {key.removeprefix("custom."): value for key, value in state.items() if key.startswith("custom.")}
+        contact = Contact.objects.create(
+            pk=event.object_id, organization=actor.organization, lead=lead, values=values,
+            created_by_id=meta["created_by_id"], updated_by=actor.user,
+            date_created=datetime.fromisoformat(meta["date_created"]),
+            **{key: state[key] for key in ("name", "title", *CHANNELS)},
+        )  # fmt: skip
+        insert_index_many(index_rows(known, lead.pk, -contact.pk, values))
+        index_points(contact)
+        activity = apps.get_model("activities", "Activity")
+        activity.with_drafts.filter(pk__in=meta["activity_ids"], lead=lead, contact=None).update(contact=contact)
+        refresh_lead(lead)
+        events.record(
+            actor, "created", "contact", contact.pk, lead_id=lead.pk, after=contact_state(contact),
+            meta={"restored_from": event.public_id},
+        )  # fmt: skip
+    return contact
+
+
+def activities_with(contact: Contact) -> QuerySet[Any]:
+    """Return the activities, drafts included, that name the contact. They belong to a higher app: asked for by name."""
+    return apps.get_model("activities", "Activity").with_drafts.filter(contact=contact)
 
 
 def contact_state(contact: Contact) -> dict[str, Any]:
@@ -106,6 +155,15 @@ def _require_something(contact: Contact) -> None:
         raise InvalidInput(fields={"name": "A contact needs a name, an email or a phone number."})
 
 
+def clean_point(channel: str, text: str) -> str:
+    """Return an email, phone or url (`channel` in plural) as it is kept; raises `InvalidInput` with a sentence."""
+    one = channel[:-1]
+    try:
+        return KINDS[one].clean_one(text.strip(), Named(f"The {one}"), None, None)
+    except InvalidValue as error:
+        raise InvalidInput(str(error)) from None
+
+
 def _clean_contact(given: Mapping[str, Any]) -> dict[str, Any]:
     clean: dict[str, Any] = {}
     errors: dict[str, str] = {}
@@ -125,9 +183,9 @@ def _clean_contact(given: Mapping[str, Any]) -> dict[str, Any]:
             if not text:
                 continue
             try:
-                text = KINDS[one].clean_one(text, Named(f"The {one}"), None, None)
-            except InvalidValue as error:
-                errors[channel] = f"“{text[:60]}”: {error}"
+                text = clean_point(channel, text)
+            except InvalidInput as error:
+                errors[channel] = f"“{text[:60]}”: {error.message}"
                 continue
             entries.append({one: text, "type": str(row.get("type") or ("url" if one == "url" else "office"))[:30]})
         clean[channel] = entries

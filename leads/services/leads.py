@@ -12,12 +12,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from crm import events, ids
-from crm.customfields.catalog import catalog
-from crm.customfields.cleaning import clean_values
+from crm.customfields.catalog import Use, catalog
+from crm.customfields.cleaning import api_key_of, clean_values, is_shown
 from crm.customfields.lookups import Lookups
 from crm.customfields.values import delete_index, index_rows, insert_index_many, replace_index
 from crm.errors import InvalidInput
-from crm.fieldkinds import KINDS, InvalidValue, fold
+from crm.fieldkinds import KINDS, InvalidValue, fold, is_blank
 from crm.models import Membership
 from crm.permissions import Perm, authorize, has
 from leads.models import Contact, Lead, LeadStatus, Task
@@ -96,7 +96,7 @@ def create_lead(
 def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Lead:
     """Change parts of a lead: name, description, url, addresses, status, custom (raw input by `cf_` id).
 
-    Records one event with the keys that differ, and a timeline entry when the status does.
+    `require`: True asks for every required field, "given" for those in `custom` only. Records one event with the keys that differ, and a timeline entry when the status does.
     """
     with transaction.atomic():
         lead = Lead.objects.select_for_update().get(pk=lead.pk)
@@ -115,8 +115,10 @@ def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Le
         if "custom" in changes:
             lead.values = clean_values(
                 actor, known.lead_uses, by_field_id(known.lead_uses, changes["custom"]), current=old_values,
-                lookups=Lookups(actor.organization, lead.pk), require=bool(changes.get("require", False)), partial=True,
+                lookups=Lookups(actor.organization, lead.pk), require=changes.get("require") is True, partial=True,
             )  # fmt: skip
+            if changes.get("require") == "given":
+                _require_given(known.lead_uses, changes["custom"], lead.values)
         changed = events.diff(before, lead_state(lead))
         if not changed:
             return lead
@@ -132,6 +134,18 @@ def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Le
         if old_status.pk != lead.status_id:
             observer().status_changed(actor, lead, old_status, lead.status)
     return lead
+
+
+def _require_given(uses: Sequence[Use], given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Refuse to empty a required field; others that are empty since before do not stand in the way."""
+    errors = {
+        api_key_of(use): f"{use.field.name} is required."
+        for use in uses
+        if use.required and {use.field.public_id, use.field.name} & set(given) and is_blank(values.get(str(use.field.id)))
+        and is_shown(use, values)
+    }  # fmt: skip
+    if errors:
+        raise InvalidInput(fields=errors)
 
 
 def delete_lead(actor: Membership, lead: Lead) -> None:

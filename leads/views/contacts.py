@@ -1,19 +1,26 @@
-"""Contacts and tasks."""
+"""Contacts."""
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from crm.access import member_page
-from crm.customfields.catalog import catalog
+from crm.customfields.catalog import Use, catalog
 from crm.customfields.forms import value_form
 from crm.customfields.lookups import Lookups
-from crm.errors import InvalidInput
-from crm.htmx import redirect_to, render_page
+from crm.errors import InvalidInput, NotFound
+from crm.htmx import redirect_to, render_page, toast, trigger
+from crm.models import Membership
+from crm.permissions import can_view_field
 from leads import queries, services
-from leads.forms import ContactForm, TaskForm, show_errors
+from leads.forms import ContactForm, PointRow, PointRows, show_apart
 from leads.models import Contact, Lead
 from leads.search.language import parse
 from leads.search.run import run
@@ -44,13 +51,55 @@ def contact_list(request: HttpRequest) -> HttpResponse:
     return render_page(request, "leads/contacts.html", context, status=422 if error else 200)
 
 
+@dataclass(frozen=True)
+class ContactCard:
+    """A contact as the lead's page shows it. `values`: its custom fields as (label, text, href)."""
+
+    contact: Contact
+    values: list[tuple[str, str, str]]
+
+
+def contacts_context(actor: Membership, lead: Lead) -> dict[str, Any]:
+    """Return what the panel *Contacts* of a lead shows."""
+    lookups = Lookups(actor.organization, lead.pk)
+    uses = [
+        use
+        for use in catalog(actor.organization).contact_uses
+        if not use.field.kind.hidden and can_view_field(actor, use)
+    ]
+    rows = Contact.objects.filter(lead=lead).order_by("pk")
+    return {"lead": lead, "cards": [ContactCard(row, _values(row, uses, lookups)) for row in rows]}
+
+
+def _values(contact: Contact, uses: list[Use], lookups: Lookups) -> list[tuple[str, str, str]]:
+    found = []
+    for use in uses:
+        stored = contact.values.get(str(use.field.id))
+        if stored is not None:
+            href = "" if isinstance(stored, list) else use.field.kind.href(stored, use.field)
+            found.append((use.field.name, use.field.kind.display(stored, use.field, lookups), href))
+    return found
+
+
+@member_page()
+@require_GET
+def lead_contacts(request: HttpRequest, lead_id: str) -> HttpResponse:
+    """The panel *Contacts*, with the focus on the contact `focus` when one is named."""
+    lead = queries.lead_for(request.actor, lead_id)
+    return _panel(request, lead, request.GET.get("focus", ""))
+
+
+def _panel(request: HttpRequest, lead: Lead, focus: str) -> HttpResponse:
+    return render(request, "leads/_lead_contacts.html", contacts_context(request.actor, lead) | {"focus": focus})
+
+
 def _contact_form(request: HttpRequest, lead: Lead, contact: Contact | None) -> HttpResponse:
     actor = request.actor
     posted = request.POST if request.method == "POST" else None
-    form = ContactForm(posted, initial=ContactForm.initial_of(contact) if contact else None)
+    form = ContactForm(posted, contact, spare=not request.htmx)
     custom = value_form(
         catalog(actor.organization).contact_uses, actor=actor, lookups=Lookups(actor.organization, lead.pk), data=posted,
-        initial=contact.values if contact else None,
+        initial=contact.values if contact else None, prefix="c",
     )  # fmt: skip
     if posted is not None and form.is_valid():
         changes = {**form.changes(), "custom": custom.raw()}
@@ -58,14 +107,23 @@ def _contact_form(request: HttpRequest, lead: Lead, contact: Contact | None) -> 
             if contact:
                 services.update_contact(actor, contact, changes)
             else:
-                services.create_contact(actor, lead, **changes)
+                contact = services.create_contact(actor, lead, **changes)
         except InvalidInput as error:
-            show_errors(form, error)
-            custom.add_errors({key: text for key, text in error.fields.items() if key.startswith("custom.")})
+            show_apart(error, form, custom)
         else:
+            if request.htmx:
+                return _panel(request, lead, contact.public_id)
             return redirect_to(request, reverse("leads:page", args=[actor.organization.slug, lead.public_id]))
+    elif posted is not None:
+        custom.full_clean()
     context = {"lead": lead, "contact": contact, "form": form, "custom": custom}
-    return render_page(request, "leads/contact.html", context, status=200 if posted is None else 422)
+    response = render_page(
+        request, "leads/contact.html", context, "leads/_contact_form.html", status=200 if posted is None else 422
+    )
+    if posted is not None:
+        response["HX-Retarget"] = f"#contact_{contact.public_id}" if contact else "#contact_new"
+        response["HX-Reswap"] = "outerHTML"
+    return response
 
 
 @member_page()
@@ -82,28 +140,36 @@ def contact_edit(request: HttpRequest, contact_id: str) -> HttpResponse:
 
 
 @member_page()
-@require_POST
+@require_GET
+def contact_row(request: HttpRequest, channel: str) -> HttpResponse:
+    """One more empty row for an email, phone or link of the form."""
+    if channel not in services.CHANNELS:
+        raise NotFound("There is no such kind of row.")
+    rows = PointRows(channel, [], owner="".join(filter(str.isalnum, request.GET.get("owner", ""))) or "new")
+    # Numbered by chance: the page may hold any number of rows already.
+    row = PointRow(secrets.randbelow(10**9), "", "")
+    return render(request, "leads/_point_row.html", {"rows": rows, "row": row, "focus": True})
+
+
+@member_page()
+@require_http_methods(["GET", "POST"])
 def contact_delete(request: HttpRequest, contact_id: str) -> HttpResponse:
+    """GET: how many activities name the contact. POST: delete it, with an offer to undo."""
     contact = queries.contact_for(request.actor, contact_id)
-    lead = contact.lead.public_id
-    services.delete_contact(request.actor, contact)
-    return redirect_to(request, reverse("leads:page", args=[request.organization.slug, lead]))
+    lead, name = contact.lead, str(contact)
+    if request.method == "GET":
+        context = {"lead": lead, "contact": contact, "named_by": services.activities_with(contact).count()}
+        return render_page(request, "leads/contact_delete.html", context, "leads/_contact_delete.html")
+    event = services.delete_contact(request.actor, contact)
+    if not request.htmx:
+        return redirect_to(request, reverse("leads:page", args=[request.organization.slug, lead.public_id]))
+    undo = reverse("leads:contact_restore", args=[request.organization.slug, event.public_id])
+    return toast(_panel(request, lead, "add"), f"{name} is deleted.", undo_url=undo)
 
 
 @member_page()
 @require_POST
-def task_create(request: HttpRequest, lead_id: str) -> HttpResponse:
-    lead = queries.lead_for(request.actor, lead_id)
-    form = TaskForm(request.POST)
-    if not form.is_valid():
-        raise InvalidInput(" ".join(error for errors in form.errors.values() for error in errors))
-    services.create_task(request.actor, lead, form.cleaned_data["text"], due_date=form.cleaned_data["due_date"])
-    return redirect_to(request, reverse("leads:page", args=[request.organization.slug, lead.public_id]))
-
-
-@member_page()
-@require_POST
-def task_done(request: HttpRequest, task_id: str) -> HttpResponse:
-    task = queries.task_for(request.actor, task_id)
-    services.update_task(request.actor, task, {"done": True})
-    return redirect_to(request, reverse("leads:page", args=[request.organization.slug, task.lead.public_id]))
+def contact_restore(request: HttpRequest, event_id: str) -> HttpResponse:
+    event = queries.deletion_for(request.actor, event_id, "contact")
+    contact = services.restore_contact(request.actor, event)
+    return toast(trigger(HttpResponse(status=204), "contacts-changed"), f"{contact} is back.")

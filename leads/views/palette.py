@@ -12,10 +12,11 @@ from django.views.decorators.http import require_GET
 from crm.access import member_page
 from crm.fieldkinds import fold
 from leads.models import Contact
-from leads.search.builder import query_tree
 from leads.search.language import parse
 from leads.search.run import run
 from leads.views.tables import rows_of
+
+ALL_LEADS = {"type": "object_type", "object_type": "lead"}
 
 
 @member_page()
@@ -38,7 +39,7 @@ def palette(request: HttpRequest) -> HttpResponse:
     ]
     leads, contacts = [], []
     if text:
-        page = run(actor, parse(query_tree([]), actor), limit=6, text=text, count="no")
+        page = run(actor, parse(ALL_LEADS, actor), limit=6, text=text, count="no")
         leads = rows_of(page.ids)
         words = fold(text)
         contacts = [
