@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "crm",
     "leads",
     "activities",
@@ -223,6 +224,14 @@ Q_CLUSTER = {
 # What leads can be searched by, in the order the builder shows it. Each entry is one class (leads/search, activities/search).
 SEARCH_SOURCES = ["leads.search.sources.LEADS", "leads.search.sources.CONTACTS", "activities.search.ACTIVITIES"]
 
+# What the tables of results can show and sort by.
+RESULT_COLUMNS = ["leads.search.columns.columns", "activities.columns.columns"]
+
+# The lists that can be searched, saved, exported and changed in bulk.
+RESULT_LISTS = ["leads.views.kinds.LEADS", "leads.views.kinds.CONTACTS", "activities.views_list.ACTIVITIES"]
+# What can be done to everything a search finds.
+BULK_CHANGES = ["leads.services.bulk.CHANGES", "activities.services.bulk_changes.CHANGES"]
+
 # What must happen with a lead's activities when the lead is made, changes status or goes. Leads know nothing of activities.
 LEAD_OBSERVER = "activities.services.observer"
 # What the lead pages show of activities: the types to search by, and the lead page's right column.
@@ -230,6 +239,9 @@ SEARCHABLE_TYPES = "activities.lead_page.searchable_types"
 LEAD_PAGE_CONTEXT = "activities.lead_page.lead_page_context"
 # How many drafts the badge beside *My drafts* counts.
 DRAFTS_COUNT = "activities.queries.activities.count_my_drafts"
+
+# What must be counted again in the background when an organization moves to another time zone.
+ZONE_JOBS = ["activities.tasks.count_days_again"]
 
 # --- language and time ------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

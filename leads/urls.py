@@ -1,13 +1,12 @@
 from django.urls import path
 
-from leads.views import contacts, in_place, lead, merging, palette, search, smart_views, statuses, tasks
+from leads.views import bulk, contacts, in_place, lead, merging, palette, search, smart_views, statuses, tasks
 
 app_name = "leads"
 
 urlpatterns = [
     path("leads/", search.lead_list, name="list"),
     path("leads/new/", lead.lead_create, name="create"),
-    path("leads/condition/", search.condition_row, name="condition"),
     path("leads/twins/", lead.lead_twins, name="twins"),
     path("leads/<str:lead_id>/", lead.lead_page, name="page"),
     path("leads/<str:lead_id>/edit/", lead.lead_edit, name="edit"),
@@ -18,7 +17,7 @@ urlpatterns = [
     path("leads/<str:lead_id>/contacts/", contacts.lead_contacts, name="lead_contacts"),
     path("leads/<str:lead_id>/contacts/new/", contacts.contact_create, name="contact_create"),
     path("leads/<str:lead_id>/tasks/", tasks.lead_tasks, name="lead_tasks"),
-    path("contacts/", contacts.contact_list, name="contacts"),
+    path("contacts/", search.contact_list, name="contacts"),
     path("contacts/rows/<str:channel>/", contacts.contact_row, name="contact_row"),
     path("contacts/restore/<str:event_id>/", contacts.contact_restore, name="contact_restore"),
     path("contacts/<str:contact_id>/edit/", contacts.contact_edit, name="contact_edit"),
@@ -29,9 +28,21 @@ urlpatterns = [
     path("tasks/<str:task_id>/done/", tasks.task_done, name="task_done"),
     path("tasks/<str:task_id>/delete/", tasks.task_delete, name="task_delete"),
     path("smart-views/", smart_views.smart_views, name="smart_views"),
+    path("smart-views/all/", smart_views.smart_view_list, name="smart_view_list"),
     path("smart-views/save/", smart_views.smart_view_save, name="smart_view_save"),
+    path("smart-views/order/", smart_views.smart_view_order, name="smart_view_order"),
     path("smart-views/<str:view_id>/", smart_views.smart_view, name="smart_view"),
+    path("smart-views/<str:view_id>/count/", smart_views.smart_view_count, name="smart_view_count"),
+    path("smart-views/<str:view_id>/update/", smart_views.smart_view_update, name="smart_view_update"),
+    path("smart-views/<str:view_id>/edit/", smart_views.smart_view_edit, name="smart_view_edit"),
+    path("smart-views/<str:view_id>/duplicate/", smart_views.smart_view_duplicate, name="smart_view_duplicate"),
+    path("smart-views/<str:view_id>/pin/", smart_views.smart_view_pin, name="smart_view_pin"),
     path("smart-views/<str:view_id>/delete/", smart_views.smart_view_delete, name="smart_view_delete"),
+    path("search/<str:lists>/export/", search.export, name="export"),
+    path("search/<str:lists>/bulk/<str:kind>/", bulk.bulk_start, name="bulk"),
+    path("bulk/", bulk.bulk_list, name="bulk_list"),
+    path("bulk/<str:bulk_id>/", bulk.bulk_page, name="bulk_page"),
+    path("bulk/<str:bulk_id>/cancel/", bulk.bulk_cancel, name="bulk_cancel"),
     path("palette/", palette.palette, name="palette"),
     path("settings/statuses/", statuses.status_list, name="statuses"),
     path("settings/statuses/new/", statuses.status_create, name="status_create"),

@@ -1,179 +1,397 @@
-"""The builder's form: rows of a query string to a JSON tree and back to widgets. Works without JavaScript.
+"""The builder's tree: groups, blocks about related records, conditions. Made from the query language or a form, and back.
 
-One activity block a search, as `type`, `has` (`any`, `none`, `atleast`), `n`, `within` (days), `field`/`op`/`value` rows
-(parallel lists). Deeper trees come from Smart Views and the API.
+The form is flat, so that it works without JavaScript. Each node has a path (`r` is the root, `r.0` its first part) and
+inputs named `<path>-<part>`: `k` kind, `m` match, `w` what, `h` how, `n` number, `f` field, `o` operator, `v` values,
+`j` JSON of what the builder has no words for; `pf`, `po`, `pw` repeat what was chosen before. `do` is the button pressed:
+`add:<path>`, `remove:`, `up:`, `down:`, `wrap:`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.http import QueryDict
+from crm.models import Membership
+from leads.search.language import CustomValue
+from leads.search.operators import FIRST_VALUES, Tree, conditions, is_complete, operator
+from leads.search.sources import Column, Source, asks_of, refers_to
 
-from crm.customfields.catalog import Field, Use
-from crm.errors import InvalidInput
-
-MAX_ROWS = 10
-
-# kind's storage → operators as (key, words)
-OPERATORS: dict[str, tuple[tuple[str, str], ...]] = {
-    "text": (("contains", "contains"), ("phrase", "contains the phrase"), ("is", "is exactly"), ("exists", "is not empty"), ("missing", "is empty")),
-    "number": (("=", "="), ("≠", "≠"), (">", ">"), ("≥", "≥"), ("<", "<"), ("≤", "≤"), ("exists", "is not empty"), ("missing", "is empty")),
-    "moment": (("on", "on"), ("after", "on or after"), ("before", "before"), ("exists", "is not empty"), ("missing", "is empty")),
-    "ref": (("any", "is"), ("none", "is not"), ("exists", "is not empty"), ("missing", "is empty")),
-}  # fmt: skip
+MAX_NODES = 150
+MAX_LEVELS = 8
+MATCHES = (("all", "all of these hold"), ("any", "any of these holds"), ("none", "none of these holds"),
+           ("notall", "not all of these hold"))  # fmt: skip
+HOWS = (
+    ("some", "has at least one"), ("none", "has none"), ("other", "has one where not"), ("gte", "has at least …"),
+    ("lte", "has at most …"), ("eq", "has exactly …"), ("last", "last activity was"), ("notlast", "last activity was not"),
+)  # fmt: skip
+LAST = "activity.last"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One condition as typed."""
+@dataclass(eq=False)
+class Part:
+    """A node. `path` names it in the form, `emitted` is its place in the tree it wrote, `error` what is wrong with it."""
 
-    field: str = ""
+    path: str = field(default="", kw_only=True)
+    emitted: Tree | None = field(default=None, kw_only=True)
+    error: str = field(default="", kw_only=True)
+    is_new: bool = field(default=False, kw_only=True)
+
+
+@dataclass(eq=False)
+class Group(Part):
+    match: str = "all"
+    children: list[Part] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Block(Part):
+    """Related records. `what`: `t:<type id>` (activities of a type) or `r:<object type>`. Children hold on the same one."""
+
+    what: str = ""
+    how: str = "some"
+    number: str = "2"
+    match: str = "all"
+    children: list[Part] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Condition(Part):
+    """`name`: a column's name, a `cf_` id, `text:` (any text of the record) or `view:` (in a Smart View)."""
+
+    name: str = ""
     op: str = ""
-    value: str = ""
+    values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Builder:
-    """What the builder's form holds. `rows` are conditions on one and the same activity."""
+@dataclass(eq=False)
+class Raw(Part):
+    """A part the builder has no words for: kept as it is."""
 
-    type: str = ""
-    has: str = "any"
-    n: str = "2"
-    within: str = ""
-    rows: tuple[Row, ...] = field(default_factory=tuple)
+    tree: Tree = field(default_factory=dict)
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.type
 
-    @classmethod
-    def read(cls, data: QueryDict) -> Builder:
-        """Return the form's content from a query string."""
-        fields, ops, values = data.getlist("field"), data.getlist("op"), data.getlist("value")
-        rows = tuple(
-            Row(name, ops[i] if i < len(ops) else "", values[i] if i < len(values) else "")
-            for i, name in enumerate(fields[:MAX_ROWS])
-            if name
-        )
-        return cls(data.get("type", ""), data.get("has", "any"), data.get("n", "2"), data.get("within", ""), rows)
+# --- fields -----------------------------------------------------------------------------------------------------------
+ANY_TEXT, IN_VIEW = "text:", "view:"
 
-    def tree(self, uses: Iterable[Use], object_type: str = "activity.custom_activity") -> list[dict[str, Any]]:
-        """Return the block as a list of at most one node. `uses`: the chosen type's fields. Raises `InvalidInput`."""
-        if self.is_empty:
-            return []
-        known = {use.field.public_id: use.field for use in uses}
-        parts: list[dict[str, Any]] = [
-            {
-                "type": "field_condition",
-                "field": {"type": "regular_field", "object_type": object_type, "field_name": "custom_activity_type_id"},
-                "condition": {"type": "term", "values": [self.type]},
-            }
-        ]
-        if self.within:
-            if not self.within.isdigit() or not 0 < int(self.within) <= 36_500:
-                raise InvalidInput(fields={"within": "Days are a whole number such as 30."})
-            parts.append(_within(object_type, int(self.within)))
-        for row in self.rows:
-            if row.field not in known:
-                raise InvalidInput(fields={"field": "That field does not belong to the chosen activity."})
-            parts.append(_condition(known[row.field], row))
-        node: dict[str, Any] = {
+
+def field_of(actor: Membership, source: Source, name: str) -> Column | CustomValue | None:
+    if name.startswith("cf_"):
+        return source.custom_field(actor, name)
+    return source.column(name)
+
+
+def asks_for(searched: Column | CustomValue | None, name: str) -> str:
+    """Return which operators a field takes (a key of `operators.OPERATORS`); empty for a field that is gone."""
+    if name in (ANY_TEXT, IN_VIEW):
+        return "words" if name == ANY_TEXT else "view"
+    if searched is None:
+        return ""
+    if isinstance(searched, Column):
+        return searched.asks
+    asks = asks_of(searched.field.kind)
+    return "terms" if asks == "term" and searched.field.multiple else asks
+
+
+class Writer:
+    """Writes parts as trees of the query language. Incomplete parts write nothing."""
+
+    def __init__(self, actor: Membership, types: Mapping[str, str]) -> None:
+        self.actor, self.types = actor, types
+
+    def query(self, root: Group, source: Source) -> Tree:
+        """Return the whole tree, with its object type."""
+        found = self.part(root, source)
+        head: Tree = {"type": "object_type", "object_type": source.object_type}
+        if found is None:
+            return {"type": "and", "queries": [head]}
+        if root.match == "all":
+            return {"type": "and", "queries": [head, *found["queries"]]}
+        return {"type": "and", "queries": [head, found]}
+
+    def part(self, part: Part, source: Source) -> Tree | None:
+        part.emitted = _WRITERS[type(part)](self, part, source)
+        return part.emitted
+
+    def group(self, part: Group | Block, source: Source) -> Tree | None:
+        found = [tree for child in part.children if (tree := self.part(child, source)) is not None]
+        if not found:
+            return None
+        kind = {"all": "and", "any": "or", "none": "or", "notall": "and"}.get(part.match, "and")
+        tree: Tree = {"type": kind, "queries": found}
+        return {**tree, "negate": True} if part.match in ("none", "notall") else tree
+
+    def block(self, part: Block, source: Source) -> Tree | None:
+        from leads.search.sources import source_named
+
+        name = self.object_type(part)
+        related = source_named(self.actor, name)
+        if related is None or source.family not in related.links:
+            return {"type": "has_related", "this_object_type": source.object_type, "related_object_type": name}
+        inner: list[Tree] = [self.type_condition(part, name)] if part.what.startswith("t:") else []
+        found = self.group(part, related)
+        if found is not None:
+            if part.how == "other":
+                inner.append({**found, "negate": not found.get("negate", False)})
+            elif found["type"] == "and" and not found.get("negate"):
+                inner += found["queries"]
+            else:
+                inner.append(found)
+        query: Tree = {"type": "and", "queries": inner} if inner else {"type": "match_all"}
+        tree: Tree = {
             "type": "has_related",
-            "this_object_type": "lead",
-            "related_object_type": object_type,
-            "related_query": {"type": "and", "queries": parts},
+            "this_object_type": source.object_type,
+            "related_object_type": name,
+            "related_query": query,
         }
-        if self.has == "none":
-            node["negate"] = True
-        elif self.has == "atleast":
-            if not self.n.isdigit() or not 0 < int(self.n) <= 1_000_000:
-                raise InvalidInput(fields={"n": "How many is a whole number such as 2."})
-            node["count"] = {"gte": int(self.n)}
-        return [node]
+        if part.how in ("none", "notlast"):
+            tree["negate"] = True
+        if part.how in ("gte", "lte", "eq"):
+            plain = part.number.strip()
+            tree["count"] = {part.how: int(plain) if plain.isascii() and plain.isdigit() else plain}
+        return tree
+
+    def object_type(self, part: Block) -> str:
+        if part.how in ("last", "notlast"):
+            return LAST
+        return self.types.get(part.what[2:], "activity") if part.what.startswith("t:") else part.what[2:]
+
+    def type_condition(self, part: Block, name: str) -> Tree:
+        regular = {"type": "regular_field", "object_type": name, "field_name": "custom_activity_type_id"}
+        return {"type": "field_condition", "field": regular, "condition": {"type": "term", "values": [part.what[2:]]}}
+
+    def condition(self, part: Condition, source: Source) -> Tree | None:
+        searched = field_of(self.actor, source, part.name)
+        asks = asks_for(searched, part.name)
+        if not asks:
+            return {"type": "field_condition", "field": _field_tree(part.name, source), "condition": {"type": "exists"}}
+        if not is_complete(asks, part.op, part.values):
+            return None
+        negate = operator(asks, part.op).negate
+        if asks == "view":
+            return _turned({"type": "saved_search", "saved_search_id": part.values[0]}, negate)
+        target = refers_to(searched) if searched is not None else ""
+        values = self.named(target, part.values) if asks == "reference" else part.values
+        found, joined = conditions(asks, part.op, values, target)
+        if asks == "words":
+            return _turned({**found[0]}, negate)
+        trees: list[Tree] = [
+            {"type": "field_condition", "field": _field_tree(part.name, source), "condition": one} for one in found
+        ]
+        return _turned(trees[0] if len(trees) == 1 else {"type": joined, "queries": trees}, negate)
+
+    def named(self, target: str, values: tuple[str, ...]) -> list[str]:
+        """Return the ids that names stand for; a name nobody has stays, for the error that quotes it."""
+        from leads.search.named import ids_named
+
+        return [public_id for value in values for public_id in (ids_named(self.actor, target, value) or [value])]
+
+    def raw(self, part: Raw, source: Source) -> Tree:
+        return dict(part.tree)
 
 
-def _within(object_type: str, days: int) -> dict[str, Any]:
-    return {
-        "type": "field_condition",
-        "field": {"type": "regular_field", "object_type": object_type, "field_name": "date_created"},
-        "condition": {
-            "type": "moment_range",
-            "on_or_after": {
-                "type": "offset",
-                "direction": "past",
-                "moment": {"type": "now"},
-                "offset": {"days": days},
-                "which_day_end": "start",
-            },
-        },
-    }
+_WRITERS: dict[type[Part], Any] = {
+    Group: Writer.group,
+    Block: Writer.block,
+    Condition: Writer.condition,
+    Raw: Writer.raw,
+}
 
 
-def _condition(field_: Field, row: Row) -> dict[str, Any]:
-    negate = row.op in ("missing", "none", "≠")
-    node: dict[str, Any] = {
-        "type": "field_condition",
-        "field": {"type": "custom_field", "custom_field_id": field_.public_id},
-        "negate": negate,
-    }
-    if row.op in ("exists", "missing"):
-        return {**node, "condition": {"type": "exists"}}
-    if not row.value.strip():
-        raise InvalidInput(fields={"value": f"Say what {field_.name} should be."})
-    return {**node, "condition": _CONDITIONS[field_.kind.storage](field_, row)}
+def _turned(tree: Tree, negate: bool) -> Tree:
+    return {**tree, "negate": True} if negate else tree
 
 
-def _text(field_: Field, row: Row) -> dict[str, Any]:
-    modes = {"contains": "beginning_of_words", "phrase": "phrase", "is": "exact_value"}
-    return {"type": "text", "value": row.value, "mode": modes.get(row.op, "beginning_of_words")}
+def _field_tree(name: str, source: Source) -> Tree:
+    if name.startswith("cf_"):
+        return {"type": "custom_field", "custom_field_id": name}
+    return {"type": "regular_field", "object_type": source.object_type, "field_name": name}
 
 
-def _number(field_: Field, row: Row) -> dict[str, Any]:
-    try:
-        value = float(row.value.replace(",", "."))
-    except ValueError:
-        raise InvalidInput(fields={"value": f"“{row.value}” is not a number, and {field_.name} is one."}) from None
-    bounds = {
-        "=": {"gte": value, "lte": value}, "≠": {"gte": value, "lte": value}, ">": {"gt": value}, "≥": {"gte": value},
-        "<": {"lt": value}, "≤": {"lte": value},
-    }  # fmt: skip
-    return {"type": "number_range", **bounds.get(row.op, {"gte": value, "lte": value})}
+# --- paths and errors -------------------------------------------------------------------------------------------------
+def number_paths(part: Part, path: str = "r") -> None:
+    """Give every part its path."""
+    part.path = path
+    for index, child in enumerate(getattr(part, "children", ())):
+        number_paths(child, f"{path}.{index}")
 
 
-def _moment(field_: Field, row: Row) -> dict[str, Any]:
-    start = {"type": "fixed_local_date", "value": row.value, "which": "start"}
-    end = {"type": "fixed_local_date", "value": row.value, "which": "end"}
-    bounds = {"on": {"on_or_after": start, "before": end}, "after": {"on_or_after": start}, "before": {"before": start}}
-    return {"type": "moment_range", **bounds.get(row.op, bounds["on"])}
+def every(part: Part) -> Iterator[Part]:
+    yield part
+    for child in getattr(part, "children", ()):
+        yield from every(child)
 
 
-def _ref(field_: Field, row: Row) -> dict[str, Any]:
-    if field_.kind.value_name == "boolean":
-        return {"type": "boolean", "value": row.value.strip().casefold() in ("yes", "true", "1")}
-    if field_.kind.refers_to == "user" and row.value == "me":
-        return {"type": "current_user"}
-    if field_.kind.refers_to:
-        return {"type": "reference", "reference_type": field_.kind.refers_to, "object_ids": [row.value]}
-    return {"type": "term", "values": [row.value]}
+def mark_error(root: Part, tree: Tree, path: str, sentence: str) -> bool:
+    """Put a sentence beside the part that wrote the place `path` of the tree. Returns whether there is one."""
+    written = {id(part.emitted): part for part in every(root) if part.emitted is not None and part is not root}
+    at: Any = tree
+    found: Part | None = None
+    for step in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        try:
+            at = at[step[0]] if step[0] else at[int(step[1])]
+        except (KeyError, IndexError, TypeError):
+            break
+        found = written.get(id(at), found)
+    if found is not None:
+        found.error = sentence
+    return found is not None
 
 
-_CONDITIONS = {"text": _text, "number": _number, "moment": _moment, "ref": _ref}
+# --- the form ---------------------------------------------------------------------------------------------------------
+_INPUT = re.compile(r"(r(?:\.\d{1,3})*)-(\w{1,3})")
 
 
-def value_choices(field_: Field, users: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return (value, words) to choose from for fields that hold options, users or yes and no; empty for typed values."""
-    if field_.kind.has_options:
-        return [(option.public_id, option.label) for option in field_.options]
-    if field_.kind.value_name == "boolean":
-        return [("yes", "Yes"), ("no", "No")]
-    if field_.kind.refers_to == "user":
-        return [("me", "Me"), *users]
-    return []
+def from_form(given: Any) -> Group:
+    """Return the tree a submitted form holds (a QueryDict)."""
+    inputs: dict[str, dict[str, list[str]]] = {}
+    for key in given:
+        if (found := _INPUT.fullmatch(key)) and len(inputs) <= MAX_NODES and found[1].count(".") <= MAX_LEVELS:
+            inputs.setdefault(found[1], {})[found[2]] = given.getlist(key)
+    root = Group(match=_last(inputs.get("r", {}), "m") or "all")
+    parts: dict[str, Part] = {"r": root}
+    for path in sorted(inputs, key=lambda path: [int(step) for step in path.split(".")[1:]]):
+        if path == "r":
+            continue
+        part = _part_of(inputs[path])
+        owner = parts.get(path.rpartition(".")[0])
+        if part is not None and isinstance(owner, Group | Block):
+            owner.children.append(part)
+            parts[path] = part
+    return root
 
 
-def query_tree(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the tree of a lead search from its conditions."""
-    return {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}, *parts]}
+def _last(inputs: Mapping[str, list[str]], name: str) -> str:
+    return inputs.get(name, [""])[-1]
+
+
+def _part_of(inputs: Mapping[str, list[str]]) -> Part | None:
+    kind, one = _last(inputs, "k"), lambda name: _last(inputs, name)
+    if kind == "group":
+        return Group(match=one("m") or "any")
+    if kind == "block":
+        return Block(what=one("w"), how=one("h") or "some", number=one("n") or "2", match=one("m") or "all")
+    if kind == "condition":
+        changed = one("pf") != one("f")
+        values = () if changed else tuple(inputs.get("v", ()))
+        return Condition(name=one("f"), op="" if changed else one("o"), values=values[:1000])
+    if kind == "raw":
+        try:
+            tree = json.loads(one("j"))
+        except (ValueError, RecursionError):
+            return None
+        return Raw(tree=tree) if isinstance(tree, dict) else None
+    return None
+
+
+def settle(part: Part, actor: Membership, source: Source | None, types: Mapping[str, str]) -> None:
+    """Make operators and values fit their fields, and drop the fields that a block's new type does not have."""
+    from leads.search.sources import source_named
+
+    if isinstance(part, Block):
+        if part.how in ("last", "notlast") and not part.what.startswith(("t:", "r:activity")):
+            part.how = "some"
+        source = source_named(actor, Writer(actor, types).object_type(part))
+    if isinstance(part, Condition) and source is not None:
+        asks = asks_for(field_of(actor, source, part.name), part.name)
+        if asks:
+            chosen = operator(asks, part.op)
+            if chosen.key != part.op:
+                part.op, part.values = chosen.key, FIRST_VALUES.get(chosen.editor, ())
+            _fit_values(part, chosen.editor)
+    for child in getattr(part, "children", ()):
+        settle(child, actor, source, types)
+
+
+def _fit_values(part: Condition, editor: str) -> None:
+    """Keep what an editor can show; two inputs always have two values."""
+    wanted = {"none": 0, "numbers": 2, "days": 2, "span": 2, "text": 1, "number": 1, "period": 1, "day": 1, "one": 1}
+    count = wanted.get(editor)
+    if count is None:
+        part.values = tuple(value for value in part.values if value)
+        return
+    first = FIRST_VALUES.get(editor, ())
+    if editor == "text" and len(part.values) > 1:
+        return
+    padded = [*part.values[:count], *first[len(part.values) :], *[""] * count]
+    part.values = tuple(padded[:count])
+
+
+# --- buttons ----------------------------------------------------------------------------------------------------------
+def apply(root: Group, action: str, given: Any) -> None:
+    """Do what a button says. Unknown buttons and places do nothing."""
+    number_paths(root)
+    verb, _, path = action.partition(":")
+    where = {part.path: part for part in every(root)}
+    part = where.get(path)
+    if part is None or verb not in _ACTIONS:
+        return
+    owner = where.get(path.rpartition(".")[0])
+    _ACTIONS[verb](part, owner, where, given)
+
+
+def _add(part: Part, owner: Any, where: Mapping[str, Part], given: Any) -> None:
+    if isinstance(part, Group | Block) and (new := new_part(given.get(f"{part.path}-add", ""))) is not None:
+        new.is_new = True
+        part.children.append(new)
+
+
+def new_part(key: str) -> Part | None:
+    """Return what an entry of the *Add* list stands for."""
+    kind, _, rest = key.partition("=")
+    if kind == "field" and rest:
+        return Condition(name=rest)
+    if kind == "block" and rest:
+        return Block(what=rest)
+    if kind == "last":
+        return Block(what="r:activity", how="last")
+    return Group(match="any") if kind == "group" else None
+
+
+def _remove(part: Part, owner: Any, where: Mapping[str, Part], given: Any) -> None:
+    if owner is not None:
+        owner.children.remove(part)
+
+
+def _up(part: Part, owner: Any, where: Mapping[str, Part], given: Any) -> None:
+    if owner is None:
+        return
+    place = owner.children.index(part)
+    before = owner.children[place - 1] if place else None
+    owner.children.remove(part)
+    part.is_new = True
+    if isinstance(before, Group) and not isinstance(part, Group):
+        before.children.append(part)
+    elif before is not None:
+        owner.children.insert(place - 1, part)
+    elif isinstance(owner, Group) and (outer := where.get(owner.path.rpartition(".")[0])):
+        outer.children.insert(outer.children.index(owner), part)  # type: ignore[attr-defined]
+    else:
+        owner.children.insert(0, part)
+
+
+def _down(part: Part, owner: Any, where: Mapping[str, Part], given: Any) -> None:
+    if owner is None:
+        return
+    place = owner.children.index(part)
+    after = owner.children[place + 1] if place + 1 < len(owner.children) else None
+    owner.children.remove(part)
+    part.is_new = True
+    if isinstance(after, Group) and not isinstance(part, Group):
+        after.children.insert(0, part)
+    elif after is not None:
+        owner.children.insert(place + 1, part)
+    elif isinstance(owner, Group) and (outer := where.get(owner.path.rpartition(".")[0])):
+        outer.children.insert(outer.children.index(owner) + 1, part)  # type: ignore[attr-defined]
+    else:
+        owner.children.append(part)
+
+
+def _wrap(part: Part, owner: Any, where: Mapping[str, Part], given: Any) -> None:
+    if owner is not None and part.path.count(".") < MAX_LEVELS - 1:
+        owner.children[owner.children.index(part)] = Group(match="any", children=[part], is_new=True)
+
+
+_ACTIONS = {"add": _add, "remove": _remove, "up": _up, "down": _down, "wrap": _wrap}

@@ -2,7 +2,8 @@
 
 A node selects records of one object type. `negate` turns any node around; a negated condition on a value also selects
 records without a value. Conditions inside one `has_related` hold on the same related record. `count` on `has_related`
-is ours: {"gte": 2}, {"lte": 0}, {"eq": 1} related records instead of at least one.
+is ours: {"gte": 2}, {"lte": 0}, {"eq": 1} related records instead of at least one. So are {"type": "saved_search",
+"saved_search_id": "save_…"} (in another Smart View) and the condition {"type": "former_user"} (a member who has left).
 
 Only fields and operators that the sources offer to this actor exist; anything else is an `InvalidInput` whose keys are
 paths into the tree (`query.queries[1].condition.values`).
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from crm import ids
 from crm.customfields.catalog import Field
 from crm.customfields.lookups import Lookups
-from crm.errors import InvalidInput
+from crm.errors import InvalidInput, NotFound
 from crm.fieldkinds import INDEXED_TEXT, fold
 from crm.models import Membership, Team
 from leads.search.moments import Moment, parse_moment
@@ -30,6 +31,7 @@ MAX_DEPTH = 12
 MAX_CONDITIONS = 100
 MAX_VALUES = 1000
 MAX_TEXT = 500
+MAX_VIEWS = 5  # how deep Smart Views may refer to each other
 MODES = ("full_words", "phrase", "beginning_of_words", "exact_value")
 
 
@@ -98,6 +100,13 @@ class Everything:
 class All:
     nodes: tuple[Node, ...]
     negate: bool = False
+
+
+@dataclass(frozen=True)
+class InView(All):
+    """In another Smart View: its conditions, read again as the actor, under its name."""
+
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,19 +190,30 @@ def wrong(path: str, sentence: str) -> InvalidInput:
     return InvalidInput(fields={path: sentence})
 
 
+def free_words(text: str) -> tuple[str, ...]:
+    """Return the folded words of the free-text box."""
+    return tuple(dict.fromkeys(fold(text[:MAX_TEXT]).split()[:10]))
+
+
+def source_of(actor: Membership, name: str) -> Source | None:
+    from leads.search.sources import source_named
+
+    return source_named(actor, name)
+
+
 def parse(tree: Any, actor: Membership, lists: str = "") -> Query:
     """Return the checked query. What it selects is its own `object_type` clause, else `lists`, else leads."""
     from leads.search.sources import source_named
 
     reader = _Reader(actor)
-    name = _object_type(tree) or lists or "lead"
+    name = object_type_of(tree) or lists or "lead"
     source = source_named(actor, name)
     if source is None or not source.listed:
         raise wrong("query", f"Searches cannot list “{name}”.")
     return Query(source, reader.node(tree, source, "query", 1))
 
 
-def _object_type(tree: Any) -> str:
+def object_type_of(tree: Any) -> str:
     """Return the object type a tree asks for: its own clause or one inside its outer `and`s."""
     if not isinstance(tree, Mapping):
         return ""
@@ -215,6 +235,7 @@ class _Reader:
     def __init__(self, actor: Membership) -> None:
         self.actor = actor
         self.conditions = 0
+        self.views: list[int] = []
         self.lookups = Lookups(actor.organization)
 
     def node(self, tree: Any, source: Source, path: str, depth: int) -> Node:
@@ -292,7 +313,37 @@ class _Reader:
         query = self.node(inner, related, f"{path}.related_query", depth + 1)
         return Related(source, related, query, self._count(tree.get("count"), f"{path}.count"))
 
+    def _saved(self, tree: Mapping[str, Any], source: Source, path: str, depth: int) -> Node:
+        """Return another Smart View's search. Refuses one that leads back to itself, and one of other records."""
+        from leads.queries import smart_view_for
+
+        self._spend(path)
+        path = f"{path}.saved_search_id"
+        try:
+            view = smart_view_for(self.actor, str(tree.get("saved_search_id")))
+        except NotFound:
+            raise wrong(path, "That Smart View is gone, or not shared with you.") from None
+        if view.pk in self.views:
+            raise wrong(path, f"The Smart View “{view.name}” refers to itself.")
+        if len(self.views) >= MAX_VIEWS:
+            raise wrong(path, f"Smart Views refer to each other more than {MAX_VIEWS} deep. Simplify them.")
+        asked = object_type_of(view.query)
+        listed = source_of(self.actor, asked or view.lists)
+        if listed is None or listed.family != source.family or (asked and listed != source):
+            raise wrong(path, f"The Smart View “{view.name}” does not list {source.plural}.")
+        self.views.append(view.pk)
+        try:
+            nodes = [self.node(view.query, source, path, depth + 1)]
+        except InvalidInput as refused:
+            raise wrong(path, f"The Smart View “{view.name}” cannot be used here. {refused.message}") from None
+        finally:
+            self.views.pop()
+        if words := free_words(view.text):
+            nodes.append(FreeText(words))
+        return InView(tuple(nodes), name=view.name)
+
     _readers = {
+        "saved_search": _saved,
         "and": _all,
         "or": _any,
         "match_all": _everything,
@@ -457,6 +508,9 @@ class _Reader:
             raise wrong(f"{path}.value", "Use true or false.")
         return OneOf((int(given["value"]),), ("yes" if given["value"] else "no",))
 
+    def _former(self, given: Mapping[str, Any], field: Any, path: str) -> Condition:
+        return OneOf(tuple(ref.id for ref in self.lookups.members if ref.former) or (0,), ("a former member",))
+
     def _me(self, given: Mapping[str, Any], field: Any, path: str) -> Condition:
         return OneOf((self.actor.user_id,), ("me",))
 
@@ -469,4 +523,5 @@ class _Reader:
         "exists": _exists,
         "boolean": _boolean,
         "current_user": _me,
+        "former_user": _former,
     }

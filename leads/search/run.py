@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,11 +17,22 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from crm.errors import InvalidInput, TooMuch
-from crm.fieldkinds import fold
 from crm.models import Membership
+from leads.search.columns import sort_column
 from leads.search.compiler import ROW, Compiler, Seed, _needs_row
 from leads.search.cursors import decode_cursor, encode_cursor
-from leads.search.language import CustomValue, FreeText, Node, Query, Related, TextIs, Where, conjuncts, parse
+from leads.search.language import (
+    CustomValue,
+    FreeText,
+    Node,
+    Query,
+    Related,
+    TextIs,
+    Where,
+    conjuncts,
+    free_words,
+    parse,
+)
 from leads.search.moments import Clock
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, value
@@ -79,7 +91,7 @@ def run(
     if lists and lists != query.source.family:
         raise InvalidInput(fields={"query": f"This search selects {query.source.plural}, not {lists}s."})
     search = _Search(actor, query, text, tz, part)
-    ordered = _sort(query, sort)
+    ordered = _sort(actor, query, sort)
     after = _after(ordered, cursor)
     limit = max(1, min(limit, MAX_LIMIT))
     with _limited():
@@ -119,7 +131,7 @@ class _Search:
         self.compiler = Compiler(actor, clock)
         self.free = Compiler(actor, clock, free=True)
         nodes = query.conjuncts
-        if words := tuple(dict.fromkeys(fold(text[:500]).split()[:10])):
+        if words := free_words(text):
             nodes.append(FreeText(words))
         self.scope, self.nodes = query.source.absorb(actor, nodes, clock)
         self.part = part
@@ -230,7 +242,7 @@ class _Search:
                 beyond = fill(f"({column}, r.id) {sign} ({{}}, {{}})", value(after[0]), value(after[1]))
             order = Sql(f"{column} {sort.order}, r.id {sort.order}")
             rows = _rows(fill(select, where, beyond, order, value(limit)))
-        if len(rows) < limit and sort.column.name == "last_activity_at":
+        if len(rows) < limit and sort.column.nullable:
             beyond = Sql(f"{column} IS NULL")
             if after is not None and after[0] is None:
                 beyond = fill(f"{column} IS NULL AND r.id {sign} {{}}", value(after[1]))
@@ -353,16 +365,16 @@ def _limited() -> Iterator[None]:
 
 
 # --- order ------------------------------------------------------------------------------------------------------------
-def _sort(query: Query, given: str | Sequence[Mapping[str, Any]]) -> _Sort:
+def _sort(actor: Membership, query: Query, given: str | Sequence[Mapping[str, Any]]) -> _Sort:
     if not isinstance(given, str):
         first = given[0] if given else {}
         field = first.get("field") if isinstance(first, Mapping) else None
-        name = str(field.get("field_name")) if isinstance(field, Mapping) else ""
+        name = str(field.get("custom_field_id") or field.get("field_name")) if isinstance(field, Mapping) else ""
         given = f"-{name}" if name and first.get("direction") == "desc" else name
     name = given or query.source.default_sort
     bare = name.removeprefix("-")
-    column = query.source.column(bare)
-    if column is None or not column.sorts:
+    column = sort_column(actor, query.source, bare)
+    if column is None:
         raise InvalidInput(
             fields={"sort": f"“{bare}” cannot be sorted by. Use one of: {', '.join(sort_names(query))}."}
         )
@@ -382,9 +394,14 @@ def _after(sort: _Sort, cursor: str) -> tuple[Any, int] | None:
             found = datetime.fromisoformat(last)
             found = found if found.tzinfo else found.replace(tzinfo=UTC)
             last = connection.ops.adapt_datetimefield_value(found)
+        elif last is not None and sort.column.asks == "number":
+            number = Decimal(str(last))
+            if isinstance(last, bool) or not number.is_finite():
+                raise ValueError
+            last = number if connection.vendor == "postgresql" else float(number)
         elif not isinstance(last, str | None):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         raise InvalidInput(fields={"cursor": "The cursor is broken. Start from the first page."}) from None
     return last, parts[2]
 

@@ -31,7 +31,7 @@ ASKS = {
     "moment": ("moment_range", "exists"),
     "term": ("term", "exists"),
     "flag": ("boolean", "exists"),
-    "user": ("reference", "current_user", "exists"),
+    "user": ("reference", "current_user", "former_user", "exists"),
     "reference": ("reference", "exists"),
     "type": ("term", "reference", "exists"),
 }
@@ -41,7 +41,8 @@ ASKS = {
 class Column:
     """A regular field. `sql`: its expression on `{row}`. `asks`: a key of ASKS. `folded`: the text is folded already.
 
-    `terms`: the values a term condition may name. `indexed`: a probe by this column alone is cheap. `per_actor`: the
+    `terms`: the values a term condition may name. `indexed`: a probe by this column alone is cheap. `sorts`, `nullable`:
+    results can be ordered by it; rows without a value come last. `per_actor`: the
     expression holds `{types}`, the types the actor sees.
     """
 
@@ -55,6 +56,7 @@ class Column:
     whole_days: bool = False
     indexed: bool = False
     sorts: bool = False
+    nullable: bool = False
 
 
 def asks_of(kind: FieldKind) -> str:
@@ -293,7 +295,9 @@ LEAD_COLUMNS = (
     Column("description", "Description", "text", "{row}.description"),
     Column("url", "Website", "text", "{row}.url"),
     *BY_AND_WHEN,
-    Column("last_activity_at", "Last activity", "moment", "{row}.last_activity_at", indexed=True, sorts=True),
+    Column(
+        "last_activity_at", "Last activity", "moment", "{row}.last_activity_at", indexed=True, sorts=True, nullable=True
+    ),
     Column("contacts_count", "Number of contacts", "number", "{row}.contacts_count"),
     Column("source", "Source", "term", "{row}.source", terms=("ui", "api", "import", "form")),
 )

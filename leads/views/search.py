@@ -1,119 +1,140 @@
-"""The Leads page: free text, filters, the builder, results."""
+"""Lists as searches: free text, simple filters, the builder, results. One page for leads, contacts and activities."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.utils.module_loading import import_string
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from crm.access import member_page
-from crm.customfields.catalog import Use, catalog
-from crm.customfields.lookups import Lookups
-from crm.errors import InvalidInput
 from crm.htmx import render_page
-from crm.models import Membership
-from crm.permissions import Perm, can_view_field, has
-from leads.filters import LeadFilter
-from leads.models import Lead
-from leads.search.builder import OPERATORS, Builder, Row, query_tree, value_choices
-from leads.search.language import parse
-from leads.search.run import run
+from crm.imports.files import csv_text
+from crm.imports.formula import neutralise
+from crm.models import Membership, Team
+from crm.permissions import Perm, has
+from crm.tenancy import scope
+from leads.search.columns import EMPTY, ResultColumn, Rows, offered
+from leads.search.run import MAX_LIMIT, run
 from leads.search.sentences import sentence
-from leads.views.tables import PAGE, columns_of, rows_of, url_with
-
-
-@dataclass(frozen=True)
-class ConditionRow:
-    """One row of the builder with what can be chosen in it."""
-
-    row: Row
-    operators: tuple[tuple[str, str], ...]
-    choices: list[tuple[str, str]]
-    input_type: str
-
-
-def types_for(actor: Membership) -> list[Any]:
-    """Return the activity types the actor sees. They belong to a higher app, which settings name."""
-    return import_string(settings.SEARCHABLE_TYPES)(actor)
+from leads.services.smart_views import may_change, may_share
+from leads.views.kinds import CONTACTS, LEADS, ListKind, kind_named
+from leads.views.painting import Painter
+from leads.views.state import State, read_state
+from leads.views.tables import PAGE, heads, others, picked, table
 
 
 @member_page()
 @require_GET
 def lead_list(request: HttpRequest) -> HttpResponse:
-    actor, data = request.actor, request.GET
-    builder, text = Builder.read(data), data.get("q", "")
-    filters = LeadFilter(data, queryset=Lead.objects.none())
-    types = types_for(actor)
-    chosen = next((kind for kind in types if kind.public_id == builder.type), None)
-    uses = uses_for(actor, chosen)
-    error = ""
-    tree = query_tree([])
-    try:
-        if builder.type and chosen is None:
-            raise InvalidInput("That activity type does not exist any more. Choose another one.")
-        block = builder.tree(uses, chosen.object_type if chosen else "")
-        tree = query_tree([*filters.conditions(), *block])
-        query = parse(tree, actor)
-        page = run(actor, query, sort=data.get("sort", ""), limit=PAGE, cursor=data.get("after", ""), text=text)
-    except InvalidInput as refused:
-        error = refused.message
-        query = parse(query_tree([]), actor)
-        page = run(actor, query, limit=PAGE)
-    context = {
-        "leads": rows_of(page.ids),
-        "columns": columns_of(data),
-        "total": page.total,
-        "total_is_exact": page.total_is_exact,
-        "is_first": not data.get("after"),
-        "next_url": url_with(data, after=page.next_cursor) if page.next_cursor else "",
-        "first_url": url_with(data, after="") if data.get("after") else "",
-        "text": text,
-        "sentence": sentence(query) if not error else "",
-        "is_search": bool(builder.type or text or filters.conditions()),
-        "builder_open": bool(builder.type) or data.get("builder") == "open",
-        "filters": filters.form,
-        "error": error,
-        "types": types,
-        "builder": builder,
-        "chosen": chosen,
-        "uses": uses,
-        "conditions": [_condition(actor, uses, row) for row in (*builder.rows, Row())] if chosen else [],
-        "may_share": bool(has(actor, Perm.MANAGE_TEAM_SMART_VIEWS)),
-        "query_string": data.urlencode(),
-        "sort": data.get("sort", ""),
-    }
-    fragment = "leads/_results.html" if request.headers.get("HX-Target") == "results" else None
-    return render_page(request, "leads/list.html", context, fragment, status=422 if error else 200)
-
-
-def uses_for(actor: Membership, kind: Any) -> list[Use]:
-    if kind is None:
-        return []
-    return [use for use in catalog(actor.organization).uses(kind.fieldset_id) if can_view_field(actor, use)]
-
-
-def _condition(actor: Membership, uses: list[Use], row: Row) -> ConditionRow:
-    field = next((use.field for use in uses if use.field.public_id == row.field), None)
-    if field is None:
-        return ConditionRow(row, OPERATORS["text"], [], "text")
-    users = [(ref.public_id, ref.name) for ref in Lookups(actor.organization).members]
-    kinds = {"number": "text", "moment": "date"}
-    return ConditionRow(
-        row, OPERATORS[field.kind.storage], value_choices(field, users), kinds.get(field.kind.storage, "text")
-    )
+    return search_page(request, LEADS)
 
 
 @member_page()
 @require_GET
-def condition_row(request: HttpRequest) -> HttpResponse:
-    """One row of the builder after its field was chosen: operators and values of that field's kind."""
-    kind = next((row for row in types_for(request.actor) if row.public_id == request.GET.get("type")), None)
-    uses = uses_for(request.actor, kind)
-    fields = [name for name in request.GET.getlist("field") if name]
-    row = _condition(request.actor, uses, Row(field=fields[-1] if fields else ""))
-    return render(request, "leads/_condition.html", {"condition": row, "uses": uses, "chosen": kind})
+def contact_list(request: HttpRequest) -> HttpResponse:
+    return search_page(request, CONTACTS)
+
+
+def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
+    """Answer with a list's page; htmx gets the whole search, or only the results and what says something about them."""
+    state = read_state(request.actor, kind, request.GET)
+    known = offered(state.actor, state.source)
+    columns = state.shown_columns(known)
+    after = "" if request.GET.get("do") else request.GET.get("after", "")
+    page = state.page(after, PAGE)
+    painter = Painter(state.actor, kind.lists, state.types, state.view.public_id if state.view else "")
+    root = painter.root(state.root, state.source)
+    only_results = request.headers.get("HX-Target") == "results"
+    context = {
+        **words_of(state),
+        "state": state,
+        "kind": kind,
+        "rows": table(state, columns, page.ids) if page else [],
+        "heads": heads(state, columns),
+        "columns": columns,
+        "picked": picked(columns),
+        "more_columns": others(known, columns),
+        "total": page.total if page else None,
+        "next_url": state.url(after=page.next_cursor) if page and page.next_cursor else "",
+        "first_url": state.url() if after else "",
+        "root": root,
+        "parts": root.below,
+        "oob": only_results,
+        "filters": state.filters.form,
+        "error": state.error,
+        "is_search": state.is_search,
+        "columns_open": request.GET.get("do", "").startswith("column-"),
+        **rights_of(state),
+    }
+    fragment = "leads/_results.html" if only_results else "leads/_search.html"
+    response = render_page(request, kind.page, context, fragment, status=422 if state.error else 200)
+    if getattr(request, "htmx", None) and not request.htmx.history_restore_request:
+        response["HX-Push-Url"] = state.url(after=after) if after else state.url()
+    return response
+
+
+def words_of(state: State) -> dict[str, Any]:
+    """Return what says in words what is searched."""
+    if state.query is None:
+        return {"sentence": ""}
+    found = sentence(state.query)
+    return {"sentence": f"{found}, with “{state.text}” in the words" if state.text.strip() else found}
+
+
+def rights_of(state: State) -> dict[str, Any]:
+    actor, view = state.actor, state.view
+    return {
+        "may_export": bool(has(actor, Perm.EXPORT)),
+        "may_bulk_edit": bool(has(actor, Perm.BULK_EDIT)),
+        "may_bulk_delete": bool(has(actor, Perm.BULK_DELETE)),
+        "may_share": may_share(actor),
+        "teams": list(Team.objects.order_by("name")) if may_share(actor) else [],
+        "may_change_view": view is not None and may_change(actor, view),
+        "view_is_changed": state.is_changed,
+        "view_is_pinned": view is not None and view.public_id in actor.pinned_views,
+    }
+
+
+# --- CSV --------------------------------------------------------------------------------------------------------------
+@member_page(Perm.EXPORT)
+@require_GET
+def export(request: HttpRequest, lists: str) -> HttpResponse | StreamingHttpResponse:
+    """Everything a search finds as CSV, with the columns shown, in their order."""
+    state = read_state(request.actor, kind_named(lists), request.GET)
+    columns = state.shown_columns(offered(state.actor, state.source))
+    if state.query is None:
+        return search_page(request, state.kind)
+    name = f"{state.kind.title.lower()}-{timezone.localdate():%Y-%m-%d}.csv"
+    response = StreamingHttpResponse(_lines(state, columns), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _lines(state: State, columns: list[ResultColumn]) -> Iterator[str]:
+    """Yield the file a thousand rows at a time. Rights are read again for each; when they are gone, the file ends."""
+    assert state.query is not None, "the caller asked"
+    yield "\ufeff" + csv_text([[neutralise(column.label) for column in columns]])
+    cursor, actor = "", state.actor
+    zone = timezone.get_current_timezone()
+    while True:
+        with scope(actor.organization), timezone.override(zone):
+            fresh = Membership.objects.select_related("user", "role", "organization").filter(pk=actor.pk).first()
+            if fresh is None or not has(fresh, Perm.EXPORT):
+                return
+            page = run(
+                fresh, state.query, sort=state.sort, limit=MAX_LIMIT, cursor=cursor, text=state.text, count="no",
+                tz=state.filters.zone,
+            )  # fmt: skip
+            rows = Rows(fresh, state.kind.records(fresh, state.source, page.ids))
+            cells = [column.load(rows) for column in columns]
+            text = csv_text(
+                [[neutralise(found.get(record.pk, EMPTY).csv) for found in cells] for record in rows.records]
+            )
+        if page.ids:
+            yield text
+        cursor = page.next_cursor
+        if not cursor:
+            return

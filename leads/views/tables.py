@@ -1,26 +1,57 @@
-"""Result tables: the columns, the rows of a page, the links that sort and page."""
+"""Result tables: the head with its links that sort, the rows of a page, the panel that chooses columns."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.urls import reverse
+
 from leads.models import Lead
+from leads.search.columns import EMPTY, Cell, ResultColumn, Rows, public_id_of
+from leads.search.sources import Source
+from leads.views.state import State
 
 PAGE = 50
-COLUMNS = (
-    ("name", "Lead"), ("status", "Status"), ("contacts", "Contacts"), ("last_activity_at", "Last activity"), ("date_created", "Created"),
-)  # fmt: skip
-SORTABLE = ("name", "last_activity_at", "date_created")
+PAGES = {"lead": "leads:page", "contact": "leads:contact_edit", "activity": "activities:permalink"}
 
 
 @dataclass(frozen=True)
-class Column:
+class Head:
     """A head cell: `sort_url` empty when it cannot be sorted by; `order`: ascending, descending or empty."""
 
     label: str
     sort_url: str = ""
     order: str = ""
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A cell with the address it links to."""
+
+    label: str
+    cell: Cell
+    url: str
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    public_id: str
+    name: str
+    cells: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Picked:
+    """One column of the columns' panel."""
+
+    key: str
+    label: str
+    is_first: bool
+    is_last: bool
 
 
 def rows_of(lead_ids: Any) -> list[Lead]:
@@ -37,13 +68,51 @@ def url_with(data: Any, **changes: str) -> str:
     return f"?{changed.urlencode()}"
 
 
-def columns_of(data: Any) -> list[Column]:
-    current = data.get("sort", "") or "name"
+def heads(state: State, columns: Sequence[ResultColumn]) -> list[Head]:
+    current = state.sort or state.source.default_sort
     found = []
-    for key, label in COLUMNS:
-        if key not in SORTABLE:
-            found.append(Column(label))
+    for column in columns:
+        if column.sort is None or not column.sort.sorts:
+            found.append(Head(column.label, numeric=column.numeric))
             continue
-        order = "ascending" if current == key else "descending" if current == f"-{key}" else ""
-        found.append(Column(label, url_with(data, sort=f"-{key}" if order == "ascending" else key, after=""), order))
+        order = "ascending" if current == column.key else "descending" if current == f"-{column.key}" else ""
+        down = order == "ascending" or (not order and column.sort.asks in ("moment", "number"))
+        url = state.url(sort=f"-{column.key}" if down else column.key)
+        found.append(Head(column.label, url, order, column.numeric))
     return found
+
+
+def table(state: State, columns: Sequence[ResultColumn], numbers: Sequence[int]) -> list[Row]:
+    """Return the rows of a page, in order."""
+    records = state.kind.records(state.actor, state.source, numbers)
+    rows = Rows(state.actor, records)
+    cells = [column.load(rows) for column in columns]
+    slug = state.actor.organization.slug
+    return [_row(state.source, record, columns, cells, slug) for record in records]
+
+
+def _row(
+    source: Source, record: Any, columns: Sequence[ResultColumn], cells: Sequence[Mapping[int, Cell]], slug: str
+) -> Row:
+    found = []
+    for column, column_cells in zip(columns, cells, strict=True):
+        cell = column_cells.get(record.pk, EMPTY)
+        url = reverse(PAGES[cell.page], args=[slug, cell.page_id]) if cell.page else cell.href
+        found.append(Shown(column.label, cell, url, column.numeric))
+    name = next((one.cell.text for one in found if one.cell.page), "") or str(record)
+    return Row(public_id_of(source, record.pk), name, tuple(found))
+
+
+def picked(columns: Sequence[ResultColumn]) -> list[Picked]:
+    last = len(columns) - 1
+    return [Picked(column.key, column.label, not i, i == last) for i, column in enumerate(columns)]
+
+
+def others(known: Mapping[str, ResultColumn], columns: Sequence[ResultColumn]) -> list[tuple[str, list[ResultColumn]]]:
+    """Return the columns that can be added, by group."""
+    used = {column.key for column in columns}
+    groups: dict[str, list[ResultColumn]] = {}
+    for column in known.values():
+        if column.key not in used:
+            groups.setdefault(column.group, []).append(column)
+    return list(groups.items())

@@ -1,0 +1,39 @@
+"""Contacts and leads by name: conditions take names, the query language takes ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from crm import ids
+from crm.fieldkinds import fold
+from crm.models import Membership
+from leads.models import ContactPoint
+from leads.queries import visible_contacts, visible_leads
+
+MOST = 100
+
+
+def ids_named(actor: Membership, target: str, text: str) -> list[str]:
+    """Return the ids of the contacts (by name or email) or leads (by name) the actor sees; an id stands for itself."""
+    text = text.strip()
+    if ids.decode("cont" if target == "contact" else "lead", text):
+        return [text]
+    if target == "lead":
+        return [row.public_id for row in visible_leads(actor).filter(name_fold=fold(text)).order_by("pk")[:MOST]]
+    by_email = ContactPoint.objects.filter(channel="email", value=text.lower()).values("contact_id")
+    rows = visible_contacts(actor).filter(Q(name__iexact=text) | Q(pk__in=by_email))
+    return [row.public_id for row in rows.order_by("pk")[:MOST]]
+
+
+def names_of(actor: Membership, target: str, values: Iterable[str]) -> list[str]:
+    """Return what the input shows for ids: the name when it stands for exactly these, else the ids."""
+    given = list(values)
+    rows: QuerySet[Any] = visible_contacts(actor) if target == "contact" else visible_leads(actor)
+    prefix = "cont" if target == "contact" else "lead"
+    names = {row.public_id: str(row) for row in rows.filter(pk__in=[ids.decode(prefix, one) or 0 for one in given])}
+    shown = list(dict.fromkeys(names.get(one, one) for one in given))
+    meant = {found for name in shown for found in ids_named(actor, target, name) or [name]}
+    return shown if meant == set(given) else given

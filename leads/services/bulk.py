@@ -1,0 +1,378 @@
+"""Bulk changes: one change to everything a search finds, row by row through the normal services, in the background.
+
+A run is a `BulkAction`. Its resume point (`last_id`) is written in the transaction of the rows before it, so a worker that
+dies at any moment leaves whole chunks behind, and the next one goes on after them. Rows a service refuses are listed with
+the reason; the others are done. What can be done to which list is in `settings.BULK_CHANGES`, by (list, kind).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from crm import events, ids
+from crm.customfields.catalog import Use, catalog
+from crm.errors import InvalidInput, NotFound, TouchpointError
+from crm.fieldkinds import many
+from crm.jobs import enqueue
+from crm.models import Membership
+from crm.permissions import Perm, authorize, can_edit_field, has
+from leads.models import BulkAction, Contact, Lead
+from leads.queries import statuses, visible_contacts, visible_leads
+from leads.search.language import Query, object_type_of, parse
+from leads.search.run import count, id_subquery, run
+from leads.services.contacts import delete_contact, update_contact
+from leads.services.leads import delete_lead, update_lead
+
+CHUNK = 50  # rows of one transaction
+AHEAD = 1000  # ids read at once
+TURN = 60  # seconds a job works before it lets others have a turn
+MOST_CHOSEN = 10_000
+KEPT_REFUSALS = 1000
+RUNNING = (BulkAction.State.CREATED, BulkAction.State.PROCESSING)
+PERMS = {"edit": Perm.BULK_EDIT, "log": Perm.BULK_EDIT, "delete": Perm.BULK_DELETE}
+
+
+@dataclass(frozen=True)
+class Change:
+    """`check` returns the change in words or raises; `apply` changes the row of this id and says whether anything differs."""
+
+    check: Callable[[Membership, Mapping[str, Any]], str]
+    apply: Callable[[Membership, int, Mapping[str, Any]], bool]
+
+
+def change_for(lists: str, kind: str) -> Change:
+    """Return how this kind of change is done to a list; raises `NotFound`."""
+    for path in settings.BULK_CHANGES:
+        if found := import_string(path).get((lists, kind)):
+            return found
+    raise NotFound("There is no such bulk change.")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a bulk change is for: a search, its words, and, when rows were ticked or a limit given, these row ids only."""
+
+    lists: str
+    tree: Mapping[str, Any]
+    text: str = ""
+    sort: str = ""
+    limit: int | None = None
+    zone: str = ""
+    only: tuple[int, ...] | None = None
+
+
+def how_many(actor: Membership, selection: Selection) -> int:
+    """Return exactly how many rows a bulk change would be offered. Raises `InvalidInput`."""
+    query = _query(actor, selection.tree, selection.lists)
+    if selection.only is not None:
+        return len(_among(actor, query, selection, selection.only))
+    number = count(actor, query, text=selection.text, tz=_zone(selection.zone))
+    return number if selection.limit is None else min(number, selection.limit)
+
+
+def start_bulk(
+    actor: Membership, kind: str, selection: Selection, change: Mapping[str, Any], *, expected: int | None = None
+) -> BulkAction:
+    """Start a bulk change and return it. `expected`: the number that was shown; another one raises `InvalidInput`."""
+    if kind not in PERMS:
+        raise NotFound("There is no such bulk change.")
+    authorize(has(actor, PERMS[kind]))
+    words = change_for(selection.lists, kind).check(actor, change)
+    selection = _settled(actor, selection)
+    number = how_many(actor, selection)
+    if expected is not None and expected != number:
+        raise InvalidInput(f"The search finds {number:,} by now, not {expected:,}. Look again, then confirm.")
+    with transaction.atomic():
+        bulk = BulkAction.objects.create(
+            organization=actor.organization, membership=actor, kind=kind, lists=selection.lists,
+            query=dict(selection.tree), text=selection.text, sort=selection.sort, results_limit=selection.limit,
+            n_objects=number, message=words,
+            change={**change, "door": events.current_door(), "zone": selection.zone,
+                    **({"only": list(selection.only)} if selection.only is not None else {})},
+        )  # fmt: skip
+        events.record(actor, "created", f"bulk_action.{kind}", bulk.pk, after=bulk_state(bulk))
+        enqueue("leads.tasks.run_bulk_action", bulk.pk)
+    return bulk
+
+
+def cancel_bulk(actor: Membership, bulk: BulkAction) -> BulkAction:
+    """Stop a bulk change after the chunk in hand. What is done stays done."""
+    authorize(has(actor, PERMS[bulk.kind]))
+    with transaction.atomic():
+        bulk = BulkAction.objects.select_for_update().get(pk=bulk.pk)
+        if bulk.state in RUNNING:
+            _finish(bulk, BulkAction.State.CANCELLED)
+    return bulk
+
+
+def run_bulk(bulk: BulkAction, actor: Membership) -> bool:
+    """Work on a bulk change for a turn; returns whether it is over. Safe to repeat, also after a worker was killed."""
+    change = change_for(bulk.lists, bulk.kind)
+    started = time.monotonic()
+    waiting: list[int] = []
+    with events.door(bulk.change.get("door", "page")):
+        while time.monotonic() - started < TURN:
+            if not waiting:
+                try:
+                    waiting = _next_ids(actor, bulk)
+                except TouchpointError as refused:
+                    return _stop(bulk, refused.message)
+            with transaction.atomic():
+                bulk = BulkAction.objects.select_for_update().get(pk=bulk.pk)
+                if bulk.state not in RUNNING:
+                    return True
+                if not has(actor, PERMS[bulk.kind]):
+                    _finish(
+                        bulk, BulkAction.State.ERROR, "You may no longer make bulk changes. What was done before stays."
+                    )
+                    return True
+                waiting = [number for number in waiting if number > bulk.last_id]
+                if not waiting:
+                    if _next_ids(actor, bulk):
+                        continue
+                    _finish(bulk, BulkAction.State.DONE)
+                    events.record(actor, "completed", f"bulk_action.{bulk.kind}", bulk.pk, after=bulk_state(bulk))
+                    return True
+                _do_chunk(bulk, actor, change, waiting[:CHUNK])
+                waiting = waiting[CHUNK:]
+    return False
+
+
+def _do_chunk(bulk: BulkAction, actor: Membership, change: Change, numbers: Sequence[int]) -> None:
+    for number in numbers:
+        try:
+            with transaction.atomic():
+                bulk.n_changed += change.apply(actor, number, bulk.change)
+        except TouchpointError as refused:
+            bulk.n_refused += 1
+            if len(bulk.refused) < KEPT_REFUSALS:
+                bulk.refused.append(_refusal(bulk, number, refused.message))
+    bulk.n_done += len(numbers)
+    bulk.last_id = numbers[-1]
+    bulk.state, bulk.date_updated = BulkAction.State.PROCESSING, timezone.now()
+    bulk.save(update_fields=["n_changed", "n_refused", "refused", "n_done", "last_id", "state", "date_updated"])
+
+
+def _refusal(bulk: BulkAction, number: int, reason: str) -> dict[str, str]:
+    prefix, model = {"lead": ("lead", Lead), "contact": ("cont", Contact)}.get(bulk.lists, ("acti", None))
+    row = model.objects.filter(pk=number).first() if model else None
+    return {"id": ids.encode(prefix, number), "name": str(row) if row else "", "reason": reason}
+
+
+def _stop(bulk: BulkAction, message: str) -> bool:
+    with transaction.atomic():
+        bulk = BulkAction.objects.select_for_update().get(pk=bulk.pk)
+        if bulk.state in RUNNING:
+            _finish(bulk, BulkAction.State.ERROR, message)
+    return True
+
+
+def _finish(bulk: BulkAction, state: str, message: str = "") -> None:
+    bulk.state, bulk.date_updated = state, timezone.now()
+    bulk.change = {**bulk.change, "problem": message} if message else bulk.change
+    bulk.save(update_fields=["state", "change", "date_updated"])
+
+
+def bulk_state(bulk: BulkAction) -> dict[str, Any]:
+    """Return what the event log keeps of a bulk change."""
+    return {"kind": bulk.kind, "lists": bulk.lists, "change": bulk.message, "n_objects": bulk.n_objects,
+            "n_changed": bulk.n_changed, "n_refused": bulk.n_refused}  # fmt: skip
+
+
+# --- which rows -------------------------------------------------------------------------------------------------------
+def _zone(name: str) -> ZoneInfo | None:
+    return ZoneInfo(name) if name else None
+
+
+def _query(actor: Membership, tree: Mapping[str, Any], lists: str) -> Query:
+    return parse(tree, actor, object_type_of(tree) or lists)
+
+
+def _settled(actor: Membership, selection: Selection) -> Selection:
+    """Return the selection with the rows of a limit named: editing them may change which come first."""
+    if selection.limit is None:
+        return selection
+    if selection.limit > MOST_CHOSEN:
+        raise InvalidInput(fields={"results_limit": f"At most {MOST_CHOSEN:,} fit in results_limit."})
+    query, found, cursor = _query(actor, selection.tree, selection.lists), [], ""
+    while len(found) < selection.limit:
+        page = run(actor, query, sort=selection.sort, limit=1000, cursor=cursor, text=selection.text, count="no",
+                   tz=_zone(selection.zone))  # fmt: skip
+        found += page.ids
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    only = tuple(found[: selection.limit])
+    return Selection(
+        selection.lists, selection.tree, selection.text, selection.sort, selection.limit, selection.zone, only
+    )
+
+
+def _among(actor: Membership, query: Query, selection: Selection, numbers: Sequence[int]) -> list[int]:
+    found: list[int] = []
+    sql, params = id_subquery(actor, query, text=selection.text, tz=_zone(selection.zone))
+    for start in range(0, len(numbers), 500):
+        part = list(numbers[start : start + 500])
+        marks = ", ".join(["%s"] * len(part))
+        found += _ids(
+            f"SELECT s.id FROM ({sql}) s WHERE s.id IN ({marks}) ORDER BY s.id",  # noqa: S608 (compiled SQL)
+            (*params, *part),
+        )
+    return found
+
+
+def _next_ids(actor: Membership, bulk: BulkAction) -> list[int]:
+    """Return the ids of the next rows after the resume point, as the member may see them now."""
+    zone = bulk.change.get("zone", "")
+    selection = Selection(bulk.lists, bulk.query, bulk.text, zone=zone)
+    query = _query(actor, bulk.query, bulk.lists)
+    if (only := bulk.change.get("only")) is not None:
+        rest = sorted(number for number in only if number > bulk.last_id)
+        for start in range(0, len(rest), AHEAD):
+            if found := _among(actor, query, selection, rest[start : start + AHEAD]):
+                return found
+        return []
+    sql, params = id_subquery(actor, query, text=bulk.text, tz=_zone(zone))
+    return _ids(
+        f"SELECT s.id FROM ({sql}) s WHERE s.id > %s ORDER BY s.id LIMIT {AHEAD}",  # noqa: S608 (compiled SQL)
+        (*params, bulk.last_id),
+    )
+
+
+def _ids(sql: str, params: Sequence[Any]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return [row[0] for row in cursor.fetchall()]
+
+
+# --- the changes of leads and contacts --------------------------------------------------------------------------------
+OPERATIONS = ("replace", "add", "remove", "clear")
+
+
+def use_named(actor: Membership, uses: Sequence[Use], public_id: Any) -> Use:
+    """Return the field of a change; raises `InvalidInput` for one that is not there, `NotAllowed` for one not to edit."""
+    use = next((use for use in uses if use.field.public_id == public_id), None)
+    if use is None:
+        raise InvalidInput(fields={"field": "There is no such field here."})
+    authorize(can_edit_field(actor, use))
+    return use
+
+
+def check_field(actor: Membership, uses: Sequence[Use], change: Mapping[str, Any]) -> str:
+    """Return a change of a field in words, its value read once. Raises `InvalidInput`."""
+    use, operation = use_named(actor, uses, change.get("field")), change.get("operation", "replace")
+    if operation not in OPERATIONS:
+        raise InvalidInput(fields={"operation": f"“{operation}” is not known. Use one of: {', '.join(OPERATIONS)}."})
+    if operation in ("add", "remove") and not use.field.multiple:
+        raise InvalidInput(fields={"operation": f"{use.field.name} holds one value: replace or clear it."})
+    if operation == "clear":
+        return f"{use.field.name} is emptied"
+    shown = _read(actor, use, change.get("value"))
+    verb = {"replace": "becomes", "add": "gets", "remove": "loses"}[operation]
+    return f"{use.field.name} {verb} “{shown}”"
+
+
+def _read(actor: Membership, use: Use, raw: Any) -> str:
+    from crm.customfields.lookups import Lookups
+    from crm.fieldkinds import InvalidValue
+
+    kind, lookups = use.field.kind, Lookups(actor.organization)
+    if kind.refers_to == "contact":
+        return str(raw)
+    try:
+        stored = kind.clean(raw, use.field, lookups, actor.zone)
+    except InvalidValue as error:
+        raise InvalidInput(fields={"value": str(error)}) from None
+    if stored is None:
+        raise InvalidInput(fields={"value": f"Say what {use.field.name} should become, or choose to empty it."})
+    return str(kind.display(stored, use.field, lookups))
+
+
+def new_value(actor: Membership, use: Use, held: Any, change: Mapping[str, Any]) -> Any:
+    """Return the raw input that makes the change to what a record holds."""
+    operation, value = change.get("operation", "replace"), change.get("value")
+    if operation == "clear":
+        return None
+    if operation == "replace":
+        return value
+    from crm.customfields.lookups import Lookups
+
+    lookups = Lookups(actor.organization)
+    given = many(use.field.kind.clean(value, use.field, lookups, actor.zone))
+    kept = many(held)
+    found = [*kept, *(one for one in given if one not in kept)] if operation == "add" else [
+        one for one in kept if one not in given
+    ]  # fmt: skip
+    return use.field.kind.to_api(found, use.field, lookups) if found else None
+
+
+def _check_lead(actor: Membership, change: Mapping[str, Any]) -> str:
+    if "status" in change:
+        named = next((row for row in statuses() if row.public_id == change["status"]), None)
+        if named is None:
+            raise InvalidInput(fields={"status": "Choose a lead status."})
+        return f"Status becomes “{named.label}”"
+    return check_field(actor, catalog(actor.organization).lead_uses, change)
+
+
+def _lead(actor: Membership, number: int) -> Lead:
+    found = visible_leads(actor).filter(pk=number).first()
+    if found is None:
+        raise NotFound("The lead is gone.")
+    return found
+
+
+def _edit_lead(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
+    lead = _lead(actor, number)
+    before = lead.date_updated
+    if "status" in change:
+        return bool(update_lead(actor, lead, {"status": change["status"]}).date_updated != before)
+    use = use_named(actor, catalog(actor.organization).lead_uses, change["field"])
+    value = new_value(actor, use, lead.values.get(str(use.field.id)), change)
+    return bool(update_lead(actor, lead, {"custom": {use.field.public_id: value}}).date_updated != before)
+
+
+def _delete_lead(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
+    delete_lead(actor, _lead(actor, number))
+    return True
+
+
+def _check_contact(actor: Membership, change: Mapping[str, Any]) -> str:
+    return check_field(actor, catalog(actor.organization).contact_uses, change)
+
+
+def _contact(actor: Membership, number: int) -> Contact:
+    found = visible_contacts(actor).filter(pk=number).first()
+    if found is None:
+        raise NotFound("The contact is gone.")
+    return found
+
+
+def _edit_contact(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
+    contact = _contact(actor, number)
+    before = contact.date_updated
+    use = use_named(actor, catalog(actor.organization).contact_uses, change["field"])
+    value = new_value(actor, use, contact.values.get(str(use.field.id)), change)
+    return bool(update_contact(actor, contact, {"custom": {use.field.public_id: value}}).date_updated != before)
+
+
+def _delete_contact(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
+    delete_contact(actor, _contact(actor, number))
+    return True
+
+
+CHANGES: dict[tuple[str, str], Change] = {
+    ("lead", "edit"): Change(_check_lead, _edit_lead),
+    ("lead", "delete"): Change(lambda actor, change: "Deleted, with everything under them", _delete_lead),
+    ("contact", "edit"): Change(_check_contact, _edit_contact),
+    ("contact", "delete"): Change(lambda actor, change: "Deleted", _delete_contact),
+}

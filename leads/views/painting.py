@@ -1,0 +1,336 @@
+"""The builder's parts as its templates show them: what can be chosen, what is chosen, what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from crm.customfields.lookups import Lookups
+from crm.errors import InvalidInput
+from crm.models import Membership, Team
+from leads.queries import smart_views_for, statuses
+from leads.search.builder import (
+    ANY_TEXT,
+    HOWS,
+    IN_VIEW,
+    LAST,
+    MATCHES,
+    MAX_LEVELS,
+    Block,
+    Condition,
+    Group,
+    Part,
+    Raw,
+    Writer,
+    asks_for,
+    field_of,
+)  # fmt: skip
+from leads.search.language import CustomValue, parse
+from leads.search.named import names_of
+from leads.search.operators import OPERATORS, PERIODS, UNITS, is_complete, operator
+from leads.search.sentences import clause
+from leads.search.sources import Column, Source, source_named, sources
+
+_TERMS = {
+    "ui": "Entered here",
+    "api": "API",
+    "import": "Import",
+    "form": "Form",
+    "draft": "Draft",
+    "published": "Published",
+}
+_FEW = HOWS[:6]
+_RELATED = {
+    "activity": "Any activity", "activity.custom_activity": "Any custom activity", "lead": "The lead", "contact": "Contact",
+    "contact_email": "Email address", "contact_phone": "Phone number", "contact_url": "Contact's URL", "address": "Address",
+    "task": "Task",
+}  # fmt: skip
+_GROUP = ("group", "Group of conditions (any of, none of …)")
+
+
+@dataclass(frozen=True)
+class Choice:
+    value: str
+    label: str
+    selected: bool = False
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A group of choices with its heading."""
+
+    label: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass
+class Shown:
+    """A part for its template. `kind`: group, block, condition, raw. `joiner`: the word before it."""
+
+    kind: str
+    path: str
+    joiner: str
+    error: str
+    is_new: bool
+    children: list[Shown] = field(default_factory=list)
+    match: str = "all"
+    matches: tuple[Choice, ...] = ()
+    add: tuple[Choices, ...] = ()
+    what: str = ""
+    whats: tuple[Choices, ...] = ()
+    how: str = ""
+    hows: tuple[Choice, ...] = ()
+    number: str = ""
+    counted: bool = False
+    name: str = ""
+    names: tuple[Choices, ...] = ()
+    op: str = ""
+    ops: tuple[Choice, ...] = ()
+    editor: str = ""
+    values: tuple[str, ...] = ()
+    options: tuple[Choice, ...] = ()
+    waiting: bool = False
+    words: str = ""
+    raw: str = ""
+    label: str = ""
+    can_wrap: bool = False
+
+    @property
+    def dom(self) -> str:
+        """The path as part of an element's id."""
+        return self.path.replace(".", "-")
+
+    @property
+    def below(self) -> list[Shown]:
+        """Every part inside this one."""
+        return [found for child in self.children for found in (child, *child.below)]
+
+
+def _choose(pairs: Iterable[tuple[str, str]], chosen: Iterable[str]) -> tuple[Choice, ...]:
+    wanted = set(chosen)
+    return tuple(Choice(value, label, value in wanted) for value, label in pairs)
+
+
+def _with_unknown(known: list[tuple[str, str]], values: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the choices, and what was chosen but is gone, so that it can be seen and taken out."""
+    return [*known, *((value, value) for value in values if value not in dict(known))]
+
+
+class Painter:
+    """Makes parts ready for display. `types`: the activity types the actor may search by."""
+
+    def __init__(self, actor: Membership, lists: str, types: Sequence[Any], view_id: str = "") -> None:
+        self.actor, self.lists, self.types, self.view_id = actor, lists, types, view_id
+        self.type_names = {kind.public_id: kind.name for kind in types}
+        self.object_types = {kind.public_id: kind.object_type for kind in types}
+
+    # --- lists loaded once --------------------------------------------------------------------------------------------
+    @cached_property
+    def people(self) -> list[tuple[str, str]]:
+        members = Lookups(self.actor.organization).members
+        teams = [(team.public_id, f"Team {team.name}") for team in Team.objects.order_by("name")]
+        now = [(ref.public_id, ref.name) for ref in members if not ref.former]
+        former = [(ref.public_id, f"{ref.name} (former member)") for ref in members if ref.former]
+        return [("me", "Me"), *teams, *now, ("former", "Any former member"), *former]
+
+    @cached_property
+    def views(self) -> list[tuple[str, str]]:
+        found = smart_views_for(self.actor, self.lists)
+        return [(view.public_id, view.name) for view in found if view.public_id != self.view_id]
+
+    @cached_property
+    def statuses(self) -> list[tuple[str, str]]:
+        return [(row.public_id, row.label) for row in statuses()]
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+    def root(self, root: Group, source: Source) -> Shown:
+        return self.group(root, source, "")
+
+    def part(self, part: Part, source: Source, joiner: str) -> Shown:
+        painters: dict[type[Part], Any] = {
+            Group: self.group, Block: self.block, Condition: self.condition, Raw: self.raw,
+        }  # fmt: skip
+        shown: Shown = painters[type(part)](part, source, joiner)
+        shown.can_wrap = part.path.count(".") < MAX_LEVELS - 2
+        return shown
+
+    def _plain(self, kind: str, part: Part, joiner: str) -> Shown:
+        return Shown(kind, part.path, joiner, part.error, part.is_new)
+
+    def group(self, part: Group, source: Source, joiner: str) -> Shown:
+        shown = self._plain("group", part, joiner)
+        word = "or" if part.match in ("any", "none") else "and"
+        shown.children = [self.part(child, source, word if i else "") for i, child in enumerate(part.children)]
+        shown.match, shown.matches = part.match, _choose(MATCHES, [part.match])
+        shown.add = self._additions(source, part.path.count("."))
+        return shown
+
+    def block(self, part: Block, source: Source, joiner: str) -> Shown:
+        shown = self._plain("block", part, joiner)
+        related = source_named(self.actor, Writer(self.actor, self.object_types).object_type(part)) or source
+        uses = self._fields_of(part, related)
+        word = "or" if part.match == "any" else "and"
+        shown.children = [
+            self._inside(child, related, uses, "where" if not i else word) for i, child in enumerate(part.children)
+        ]
+        shown.match, shown.matches = part.match, _choose(MATCHES[:2], [part.match])
+        shown.add = self._inner_additions(related, uses, part.path.count("."))
+        shown.what, shown.whats = part.what, self._whats(source, part.what)
+        may_be_last = part.what.startswith(("t:", "r:activity")) and source.object_type == "lead"
+        shown.how, shown.hows = part.how, _choose(HOWS if may_be_last else _FEW, [part.how])
+        shown.number, shown.counted = part.number, part.how in ("gte", "lte", "eq")
+        shown.label = self.type_names.get(part.what[2:], related.singular)
+        return shown
+
+    def _inside(self, part: Part, source: Source, uses: list[CustomValue], joiner: str) -> Shown:
+        """Return a part inside a block: its conditions offer the fields of the block's type only."""
+        shown = self.part(part, source, joiner)
+        if isinstance(part, Condition):
+            shown.names = self._names(source, uses, part.name)
+        if isinstance(part, Group):
+            word = "or" if part.match in ("any", "none") else "and"
+            shown.children = [
+                self._inside(child, source, uses, word if i else "") for i, child in enumerate(part.children)
+            ]
+            shown.add = self._inner_additions(source, uses, part.path.count("."))
+        return shown
+
+    def condition(self, part: Condition, source: Source, joiner: str) -> Shown:
+        shown = self._plain("condition", part, joiner)
+        searched = field_of(self.actor, source, part.name)
+        asks = asks_for(searched, part.name)
+        shown.name = part.name
+        shown.names = self._names(source, source.custom_fields(self.actor), part.name)
+        if not asks:
+            shown.label = "the condition"
+            shown.error = shown.error or "This field is gone, or you may not see it. Take the condition out."
+            return shown
+        shown.label = {ANY_TEXT: "Any text", IN_VIEW: "Smart View"}.get(part.name) or searched.label  # type: ignore[union-attr]
+        chosen = operator(asks, part.op)
+        shown.op, shown.editor = chosen.key, chosen.editor
+        shown.ops = _choose([(one.key, one.words) for one in OPERATORS[asks]], [chosen.key])
+        shown.values = part.values
+        shown.waiting = not is_complete(asks, part.op, part.values)
+        shown.options = self._options(searched, asks, chosen.editor, part.values)
+        if asks == "reference" and chosen.editor == "text" and searched is not None:
+            target = searched.refers_to if isinstance(searched, Column) else searched.field.kind.refers_to
+            shown.values = tuple(names_of(self.actor, target, [value for value in part.values if value])) or ("",)
+        return shown
+
+    def raw(self, part: Raw, source: Source, joiner: str) -> Shown:
+        shown = self._plain("raw", part, joiner)
+        shown.raw = json.dumps(part.tree, ensure_ascii=False, separators=(",", ":"))
+        try:
+            query = parse({"type": "and", "queries": [part.tree]}, self.actor, source.object_type)
+            shown.words = clause(query.conjuncts[0]) if query.conjuncts else "anything"
+        except InvalidInput as refused:
+            shown.words, shown.error = "A condition from elsewhere", shown.error or refused.message
+        return shown
+
+    # --- what can be chosen -------------------------------------------------------------------------------------------
+    def _options(
+        self, searched: Column | CustomValue | None, asks: str, editor: str, values: Sequence[str]
+    ) -> tuple[Choice, ...]:
+        if editor == "period":
+            named = [(value, value.replace("-", " ")) for value in values if value not in dict(PERIODS)]
+            return _choose([*PERIODS, *named], values)
+        if editor == "span":
+            return _choose([(unit, unit) for unit in UNITS], values[1:])
+        if asks == "view":
+            return _choose(_with_unknown(self.views, [value for value in values if value]), values)
+        if editor != "many" or searched is None:
+            return ()
+        if isinstance(searched, CustomValue) and searched.field.kind.has_options:
+            options = searched.field.options
+            found = tuple(
+                Choice(o.public_id, f"{o.label} (removed)" if o.removed else o.label, o.public_id in values, o.color)
+                for o in options
+            )
+            return found + _choose([(v, v) for v in values if v not in {o.public_id for o in options}], values)
+        if asks == "user":
+            return _choose(_with_unknown(self.people, values), values)
+        assert isinstance(searched, Column), "custom fields have options or members"
+        if searched.refers_to == "status.lead":
+            return _choose(_with_unknown(self.statuses, values), values)
+        if searched.refers_to:
+            return _choose(_with_unknown(list(self.type_names.items()), values), values)
+        return _choose([(term, _TERMS.get(term, term)) for term in searched.terms], values)
+
+    def _fields_of(self, part: Block, related: Source) -> list[CustomValue]:
+        found = related.custom_fields(self.actor)
+        kind = next((kind for kind in self.types if f"t:{kind.public_id}" == part.what), None)
+        if kind is None:
+            return [one for one in found if related.family != "activity"]
+        return [one for one in found if kind.fieldset_id in one.fieldset_ids]
+
+    def _columns(self, source: Source) -> list[tuple[str, str]]:
+        found: dict[str, str] = {}
+        for column in source.columns:
+            found.setdefault(column.label, column.name)
+        return [(name, label) for label, name in found.items()]
+
+    def _names(self, source: Source, uses: Sequence[CustomValue], chosen: str) -> tuple[Choices, ...]:
+        columns = self._columns(source)
+        if chosen in (ANY_TEXT, IN_VIEW):
+            columns, uses = [(ANY_TEXT, "Any text"), (IN_VIEW, "Smart View")], ()
+        custom = [(one.field.public_id, one.field.name) for one in uses]
+        if chosen not in dict([*columns, *custom]):
+            found = field_of(self.actor, source, chosen)
+            columns.append((chosen, found.label if found else "A field that is gone"))
+        groups = [Choices(source.singular.capitalize(), _choose(columns, [chosen]))]
+        if custom:
+            groups.append(Choices("Fields", _choose(custom, [chosen])))
+        return tuple(groups)
+
+    def _whats(self, source: Source, chosen: str) -> tuple[Choices, ...]:
+        """Return what a block can be about: types of activities, then everything else that belongs to the record."""
+        custom, builtin = [], []
+        for kind in self.types:
+            label = f"{kind.name} (archived)" if kind.archived else kind.name
+            of = custom if kind.object_type == "activity.custom_activity" else builtin
+            of.append((f"t:{kind.public_id}", label))
+        known = self._related(source)
+        groups = []
+        if "r:activity" in dict(known):
+            groups = [Choices("Activities", _choose([*custom, *builtin], [chosen]))]
+        if chosen and chosen not in dict([*custom, *builtin, *known]):
+            known.append((chosen, "Activities of a type that is gone" if chosen.startswith("t:") else chosen[2:]))
+        return (*groups, Choices("What belongs to it", _choose(known, [chosen])))
+
+    def _related(self, source: Source) -> list[tuple[str, str]]:
+        return [
+            (f"r:{one.object_type}", _RELATED[one.object_type])
+            for one in sources()
+            if one.object_type in _RELATED and source.family in one.links and one.object_type != LAST
+        ]
+
+    def _additions(self, source: Source, level: int) -> tuple[Choices, ...]:
+        """Return the *Add* list of a group that is in no block."""
+        blocks = self._whats(source, "")
+        own = [*self._columns(source), *((u.field.public_id, u.field.name) for u in source.custom_fields(self.actor))]
+        groups = [
+            Choices(part.label, tuple(Choice(f"block={c.value}", c.label) for c in part.choices)) for part in blocks
+        ]
+        if source.object_type == "lead":
+            last = Choice("last", "Last activity was …")
+            groups[-1] = Choices(groups[-1].label, (last, *groups[-1].choices))
+        fields = _choose([(f"field={name}", label) for name, label in own], [])
+        groups.insert(len(blocks) - 1, Choices(f"{source.singular.capitalize()} fields", fields))
+        more = [(f"field={ANY_TEXT}", "Any text"), (f"field={IN_VIEW}", "In another Smart View")]
+        if level < MAX_LEVELS - 3:
+            more.insert(0, _GROUP)
+        return (*groups, Choices("More", _choose(more, [])))
+
+    def _inner_additions(self, source: Source, uses: Sequence[CustomValue], level: int) -> tuple[Choices, ...]:
+        """Return the *Add* list inside a block: fields of the same record."""
+        custom = [(f"field={one.field.public_id}", one.field.name) for one in uses]
+        columns = [(f"field={name}", label) for name, label in self._columns(source)]
+        groups = [Choices("Fields", _choose(custom, []))] if custom else []
+        groups.append(Choices(f"About the {source.singular}", _choose(columns, [])))
+        if level < MAX_LEVELS - 2:
+            groups.append(Choices("More", _choose([_GROUP], [])))
+        return tuple(groups)

@@ -1,0 +1,219 @@
+"""The builder: forms to trees and back, errors beside their conditions, and the pages that show them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.http import QueryDict
+from django.test import Client
+from django.urls import reverse
+
+from leads.models import SmartView
+from leads.search.builder import Group, Writer, apply, from_form, number_paths, settle
+from leads.search.language import parse
+from leads.search.reading import from_tree
+from leads.search.sources import source_named
+from leads.services.smart_views import save_smart_view
+from leads.views.state import decode_query, encode_query, object_types, types_for
+from tests.factories import PASSWORD, Tenant, World
+
+CUSTOM = "activity.custom_activity"
+
+
+@pytest.fixture
+def ours(world: World) -> Any:
+    from crm.tenancy import scope
+
+    with scope(world.ours.organization):
+        yield world.ours
+
+
+def client_of(tenant: Tenant, role: str = "admin") -> Client:
+    client = Client()
+    assert client.login(email=getattr(tenant, role).user.email, password=PASSWORD)
+    return client
+
+
+def at(tenant: Tenant, name: str, *args: str) -> str:
+    return reverse(name, args=[tenant.organization.slug, *args])
+
+
+def round_trip(tenant: Tenant, tree: dict[str, Any], lists: str = "lead") -> dict[str, Any]:
+    types = object_types(types_for(tenant.admin))
+    source = source_named(tenant.admin, lists)
+    assert source is not None
+    root = from_tree(tree, tenant.admin, source, types)
+    return Writer(tenant.admin, types).query(root, source)
+
+
+def regular(of: str, name: str, condition: dict[str, Any], **more: Any) -> dict[str, Any]:
+    field = {"type": "regular_field", "object_type": of, "field_name": name}
+    return {"type": "field_condition", "field": field, "condition": condition, **more}
+
+
+def custom(public_id: str, condition: dict[str, Any], **more: Any) -> dict[str, Any]:
+    field = {"type": "custom_field", "custom_field_id": public_id}
+    return {"type": "field_condition", "field": field, "condition": condition, **more}
+
+
+def of_type(tenant: Tenant, of: str = CUSTOM) -> dict[str, Any]:
+    return regular(of, "custom_activity_type_id", {"type": "term", "values": [tenant.type_row.public_id]})
+
+
+def has(*queries: dict[str, Any], of: str = CUSTOM, **more: Any) -> dict[str, Any]:
+    return {"type": "has_related", "this_object_type": "lead", "related_object_type": of,
+            "related_query": {"type": "and", "queries": list(queries)} if queries else {"type": "match_all"}, **more}  # fmt: skip
+
+
+def both(*queries: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}, *queries]}
+
+
+AGO = {
+    "type": "offset",
+    "direction": "past",
+    "moment": {"type": "now"},
+    "offset": {"days": 30},
+    "which_day_end": "start",
+}
+
+
+def field_id(tenant: Tenant, name: str) -> str:
+    return str(tenant.use(name).field.public_id)
+
+
+def trees(tenant: Tenant) -> list[dict[str, Any]]:
+    users, crm = field_id(tenant, "Users"), field_id(tenant, "CRM")
+    hubspot = next(o for o in tenant.use("CRM").field.options if o.label == "HubSpot").public_id
+    more_than_50 = custom(users, {"type": "number_range", "gt": "50"})
+    recent = {"type": "moment_range", "on_or_after": AGO, "before": {"type": "now"}}
+    or_empty = {"type": "or", "queries": [custom(crm, {"type": "term", "values": [hubspot]}),
+                                          custom(crm, {"type": "exists"}, negate=True)]}  # fmt: skip
+    someone = {"type": "reference", "reference_type": "user", "object_ids": [tenant.user.user.public_id]}
+    mine = {"type": "or", "queries": [regular("lead", "created_by", {"type": "current_user"}),
+                                      regular("lead", "created_by", someone)]}  # fmt: skip
+    return [
+        both(),
+        both(has(of_type(tenant), regular(CUSTOM, "activity_at", recent), more_than_50, or_empty)),
+        both(has(of_type(tenant), more_than_50, negate=True)),
+        both(has(of_type(tenant), {"type": "and", "queries": [more_than_50], "negate": True})),
+        both(has(of_type(tenant), count={"gte": 2}), has(count={"eq": 0}, of="contact")),
+        both(has(of_type(tenant, "activity.last"), of="activity.last")),
+        both(has(of_type(tenant, "activity.last"), of="activity.last", negate=True)),
+        both(mine, {"type": "text", "value": "red", "mode": "phrase", "negate": True}),
+        both({"type": "or", "queries": [regular("lead", "name", {"type": "text", "value": "x", "mode": "exact_value"}),
+              {"type": "and", "queries": [regular("lead", "url", {"type": "exists"}),
+               {"type": "or", "negate": True, "queries": [regular("lead", "source", {"type": "term", "values": ["api"]}),
+                regular("lead", "contacts_count", {"type": "number_range", "gte": "1", "lte": "3"})]}]}]}),
+        both(has(regular("task", "is_complete", {"type": "boolean", "value": False}), of="task")),
+    ]  # fmt: skip
+
+
+def test_trees_survive_the_builder(ours: Tenant) -> None:
+    for tree in trees(ours):
+        assert round_trip(ours, tree) == tree
+        assert parse(round_trip(ours, tree), ours.admin) == parse(tree, ours.admin)
+        assert decode_query(encode_query(tree)) == tree
+
+
+def test_what_the_builder_has_no_words_for_is_kept(ours: Tenant) -> None:
+    odd = regular(
+        "lead",
+        "date_created",
+        {"type": "moment_range", "on_or_after": {"type": "fixed_utc", "value": "2026-01-31T14:30:00+00:00"}},
+    )
+    tree = both(odd, has(count={"lte": 1}, negate=True, of="contact"))
+    assert round_trip(ours, tree) == both(odd, has(of="contact", count={"gte": 2}))
+    page = client_of(ours).get(at(ours, "leads:list"), {"query": encode_query(tree)})
+    assert page.status_code == 200 and "Date created is since 31 Jan 2026" in page.content.decode()
+
+
+def form_of(**inputs: Any) -> QueryDict:
+    data = QueryDict(mutable=True)
+    for key, value in inputs.items():
+        data.setlist(key.replace("__", "."), value if isinstance(value, list) else [value])
+    return data
+
+
+def test_buttons_add_move_wrap_and_remove(ours: Tenant) -> None:
+    data = QueryDict(mutable=True)
+    data.update({"r-m": "all", "r-add": f"block=t:{ours.type_row.public_id}"})
+    root = from_form(data)
+    apply(root, "add:r", data)
+    apply(root, "wrap:r.0", data)
+    data["r-add"] = "field=url"
+    apply(root, "add:r", data)
+    assert [type(part).__name__ for part in root.children] == ["Group", "Condition"]
+    apply(root, "up:r.1", data)
+    number_paths(root)
+    inside = root.children[0]
+    assert isinstance(inside, Group) and [part.path for part in inside.children] == ["r.0.0", "r.0.1"]
+    apply(root, "up:r.0.1", data)
+    apply(root, "up:r.0.0", data)
+    assert [type(part).__name__ for part in root.children] == ["Condition", "Group"]
+    apply(root, "remove:r.1", data)
+    apply(root, "remove:r.99", data)
+    apply(root, "nonsense:r", data)
+    assert len(root.children) == 1
+    source = source_named(ours.admin, "lead")
+    settle(root, ours.admin, source, {})
+    assert root.children[0].op == "words"  # type: ignore[attr-defined]
+
+
+def test_a_plain_form_adds_a_condition_and_searches(ours: Tenant) -> None:
+    """Without JavaScript: each button is a submit button of one GET form."""
+    client, address = client_of(ours), at(ours, "leads:list")
+    page = client.get(address, {"r-k": "group", "r-m": "all", "r-add": "field=name", "do": "add:r"})
+    assert page.status_code == 200 and 'name="r.0-v"' in page.content.decode()
+    assert page.context["total"] == 3
+    page = client.get(address, {"r-k": "group", "r-m": "all", "r.0-k": "condition", "r.0-f": "name", "r.0-pf": "name",
+                                "r.0-o": "starts", "r.0-v": "acme"})  # fmt: skip
+    assert page.context["total"] == 1 and "has words starting with “acme”" in page.content.decode()
+
+
+def test_errors_stand_beside_their_condition(ours: Tenant) -> None:
+    client, address = client_of(ours), at(ours, "leads:list")
+    data = {"r-k": "group", "r-m": "all", "r.0-k": "condition", "r.0-f": "contacts_count", "r.0-pf": "contacts_count",
+            "r.0-o": ">", "r.0-v": "many"}  # fmt: skip
+    page = client.get(address, data)
+    assert page.status_code == 422
+    assert '<p class="tp-rule-error" id="error-r-0">“many” is not a number.</p>' in page.content.decode()
+    assert page.context["rows"] == []
+    part = client.get(address, data, headers={"HX-Request": "true", "HX-Target": "results"}).content.decode()
+    assert 'id="error-r-0" hx-swap-oob="true">“many” is not a number.' in part
+
+
+def test_each_change_has_an_address_that_opens_the_same_search(ours: Tenant) -> None:
+    client, address = client_of(ours), at(ours, "leads:list")
+    data = {"r-k": "group", "r-m": "all", "r.0-k": "block", "r.0-w": f"t:{ours.type_row.public_id}", "r.0-h": "some",
+            "r.0-m": "all", "r.0.0-k": "condition", "r.0.0-f": field_id(ours, "Users"), "r.0.0-pf": field_id(ours, "Users"),
+            "r.0.0-o": ">", "r.0.0-v": "50", "sort": "-name", "columns": ["name", "status"]}  # fmt: skip
+    answer = client.get(address, data, headers={"HX-Request": "true", "HX-Target": "results"})
+    pushed = answer.headers["HX-Push-Url"]
+    again = client.get(pushed)
+    assert again.context["total"] == answer.context["total"]
+    assert again.context["sentence"] == answer.context["sentence"]
+    assert "r-m" not in parse_qs(urlsplit(pushed).query)
+    assert again.context["state"].columns == ["name", "status"] and again.context["state"].sort == "-name"
+
+
+def test_a_saved_view_opens_the_builder_filled(ours: Tenant) -> None:
+    tree = trees(ours)[1]
+    view = save_smart_view(ours.admin, name="Qualified", query=tree, columns=["name", "contacts"], sort="-name")
+    page = client_of(ours).get(at(ours, "leads:smart_view", view.public_id), follow=True)
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert "<h1>Qualified" in text and 'name="r.0.1-v" value="50"' in text
+    assert page.context["state"].columns == ["name", "contacts"] and not page.context["view_is_changed"]
+
+
+def test_a_broken_address_says_so(ours: Tenant) -> None:
+    client, address = client_of(ours), at(ours, "leads:list")
+    for query in ("{", "z.%%%", "[]", json.dumps({"type": "object_type", "object_type": "contact"})):
+        page = client.get(address, {"query": query})
+        assert page.status_code in (200, 422), query
+        assert b"Traceback" not in page.content
+    assert SmartView.objects.count() == 0
