@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +13,7 @@ from crm.errors import InvalidInput
 from leads.queries import smart_view_for
 from reporting.metrics import catalogue
 from reporting.queries import activity_report, period_from
+from reporting.spreadsheets import csv_of
 
 router = Router(tags=["Reports"])
 METRIC = "custom_activities.created.actitype_1h….count"
@@ -37,7 +36,10 @@ class ReportBody(Body):
 @router.get("/report/activity/metrics/", summary="List metrics", openapi_extra=shows(
     {"data": [{"id": METRIC, "key": METRIC, "label": "Qualification Call, created", "unit": None}], "has_more": False}))  # fmt: skip
 def list_metrics(request: HttpRequest) -> Any:
-    """Every metric you may see: those of custom activities, one family per type, and of built-in kinds."""
+    """Every metric you may see: those of custom activities, one family per type, and of built-in kinds.
+
+    Three more take parameters: `conversion.<type>.<type>.<days>`, `days_between.<type>.<type>.<days>` and
+    `ratio(<key>,<key>)`."""
     found = catalogue(request.actor).values()
     rows = [{"id": row.key, "key": row.key, "label": row.label, "unit": row.unit or None} for row in found]
     return {"data": rows, "has_more": False}
@@ -69,7 +71,7 @@ def report(request: HttpRequest, body: ReportBody) -> Any:
         request.actor, body.type, body.metrics, start, end, users, request.zone, _lead_tree(request, body.query)
     )
     if "text/csv" in request.headers.get("Accept", ""):
-        return _csv(found, body.metrics)
+        return _csv(found, body.type, body.metrics)
     return found
 
 
@@ -81,10 +83,6 @@ def _lead_tree(request: HttpRequest, query: dict[str, Any] | None) -> dict[str, 
     return query
 
 
-def _csv(found: dict[str, Any], metrics: list[str]) -> HttpResponse:
-    first = "user_id" if any("user_id" in row for row in found["data"]) else "datetime"
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [first, *metrics], extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(found["data"])
-    return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8")
+def _csv(found: dict[str, Any], kind: str, metrics: list[str]) -> HttpResponse:
+    first = "user_id" if kind == "comparison" else "datetime"
+    return csv_of([first, *metrics], ([row[first], *(row[key] for key in metrics)] for row in found["data"]))

@@ -42,11 +42,11 @@ class Tile(TenantModel):
     """One metric on a report. `metric` is a key of the metric grammar (`reporting.metrics`)."""
 
     report = models.ForeignKey(Report, on_delete=models.CASCADE, related_name="tiles")
-    metric = models.CharField(max_length=200)
+    metric = models.CharField(max_length=400)
     name = models.CharField(max_length=200, blank=True)
-    options = models.JSONField(default=dict)
+    options = models.JSONField(default=dict, help_text="Attribution, split, step, filter, goal (`queries.asked.Asked`)")
     position = models.PositiveIntegerField(default=0)
-    width = models.PositiveSmallIntegerField(default=1)
+    width = models.PositiveSmallIntegerField(default=1, help_text="1 a third, 2 half, 3 two thirds, 4 a whole line")
 
     def __str__(self) -> str:
         return self.name or self.metric

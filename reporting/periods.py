@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ RELATIVE_RANGES: dict[str, str] = {
     "yesterday": "Yesterday",
     "this-week": "This week",
     "last-week": "Last week",
+    "last-7-days": "Last 7 days",
     "last-30-days": "Last 30 days",
     "this-month": "This month",
     "last-month": "Last month",
@@ -26,6 +27,8 @@ RELATIVE_RANGES: dict[str, str] = {
 }
 STEPS = ("day", "week", "month")
 LONGEST_DAYS = 366 * 30
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+MOST_BARS = 400
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,24 @@ class Period:
     def previous(self) -> Period:
         """The equally long period just before this one."""
         end = self.start - timedelta(days=1)
-        return Period(end - timedelta(days=self.days - 1), end, self.zone, self.week_start)
+        return replace(self, start=end - timedelta(days=self.days - 1), end=end)
+
+    def bounds(self, step: str) -> tuple[datetime, ...]:
+        """Return the first instants of the previous period and of each bucket of this one, and where the last one ends."""
+        days = [self.previous.start, *(max(day, self.start) for day in self.buckets(step))]
+        return (*(datetime.combine(day, time.min, self.zone) for day in days), self.moments[1])
 
     @property
     def step(self) -> str:
         """The bucket that keeps a chart readable."""
         return "day" if self.days <= 35 else "week" if self.days <= 200 else "month"
+
+    def readable(self, step: str) -> str:
+        """Return `step`, or a coarser one where a chart would have too many bars."""
+        step = step if step in STEPS else self.step
+        while step != STEPS[-1] and self.days > MOST_BARS * {"day": 1, "week": 7}[step]:
+            step = STEPS[STEPS.index(step) + 1]
+        return step
 
     def bucket(self, day: date, step: str) -> date:
         """Return the first day of the bucket that `day` falls in. The first bucket may start before the period."""
@@ -105,6 +120,7 @@ def relative_period(name: str, today: date, zone: ZoneInfo, week_start: int = 0,
         "yesterday": (today - day, today - day),
         "this-week": (this_week, this_week + 6 * day),
         "last-week": (this_week - 7 * day, this_week - day),
+        "last-7-days": (today - 6 * day, today),
         "last-30-days": (today - 29 * day, today),
         "last-90-days": (today - 89 * day, today),
         "this-month": (month, _month_end(month)),

@@ -29,7 +29,10 @@ OTHER_ROOMS = {
     "activities/lead_page": "what the lead's page shows of activities, reached through settings",
     "activities/starters": "the starter types of a new organization",
     "leads/legacy": "Close's older query string, translated to the search language",
+    "reporting/goals": "a number to reach, and how far it is reached",
     "reporting/periods": "days, weeks and months in a member's time zone",
+    "reporting/spreadsheets": "numbers as CSV",
+    "reporting/statements": "the one grouped statement behind a number",
 }
 # file → why it may step out of the organization's scope
 UNSCOPED = {

@@ -1,0 +1,205 @@
+"""One metric over a period: its total, its change, its bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from crm.customfields.lookups import Lookups
+from crm.models import Membership
+from leads.search.language import CustomValue, OneOf, Where
+from reporting.metrics import Metric
+from reporting.metrics.kinds import Measure
+from reporting.metrics.selections import Days, Place
+from reporting.periods import Period
+from reporting.queries.asked import Filters, Tuned, limited
+from reporting.statements import Dimension, Groups, grouped, value_of
+
+MOST_LINES = 20
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bucket of a chart: its first and last day within the period, and its value (None = nothing to measure)."""
+
+    start: date
+    end: date
+    value: Decimal | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """The bars of one member or choice. `holds`: the row id, None for records without one."""
+
+    holds: int | None
+    label: str
+    color: str
+    total: Decimal | None
+    values: tuple[Decimal | None, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A metric over a period. `numbers`: those of its measures. `lines`: the split, when asked for; `left_out`: how many
+    smaller ones are not among them. `change`: percent against the previous equal period (points for a share), None
+    when that was nothing."""
+
+    metric: Metric
+    step: str
+    total: Decimal | None
+    previous: Decimal | None
+    change: int | None
+    bars: tuple[Bar, ...]
+    numbers: tuple[Decimal | None, ...] = ()
+    previous_numbers: tuple[Decimal | None, ...] = ()
+    lines: tuple[Line, ...] = ()
+    left_out: int = 0
+
+
+def change_of(metric: Metric, total: Decimal | None, previous: Decimal | None) -> int | None:
+    """Return the change in per cent; for a metric that is a share itself, in points."""
+    if total is None or previous is None:
+        return None
+    if metric.unit == "%":
+        return round(total - previous)
+    return round((total - previous) / abs(previous) * 100) if previous else None
+
+
+def series(actor: Membership, metric: Metric, filters: Filters, step: str = "", split: Place | None = None) -> Series:
+    """Return a metric's total, its change, and one bar per bucket, empty buckets included.
+
+    One statement for each measure that folds, two for one that does not (different leads, median); one or two more
+    for a split.
+    """
+    period = filters.period
+    step = period.readable(step)
+    bounds = period.bounds(step)
+    narrow = limited(actor, metric, filters)
+    count = len(bounds) - 2
+    found = [_over_time(actor, measure, period, bounds) for measure in narrow.measures]
+    numbers = tuple(total for total, _, _ in found)
+    before = tuple(previous for _, previous, _ in found)
+    total, previous = metric.value(numbers), metric.value(before)
+    buckets = period.buckets(step)
+    bars = tuple(
+        Bar(*period.span(buckets[i], step), metric.value([values[i] for _, _, values in found])) for i in range(count)
+    )
+    lines, left_out = _lines(actor, narrow, period, bounds, split) if split else ((), 0)
+    change = change_of(metric, total, previous)
+    return Series(metric, step, total, previous, change, bars, numbers, before, lines, left_out)
+
+
+def tile_series(actor: Membership, asked: Tuned, filters: Filters, step: str = "") -> Series:
+    """Return the series of a tile, by its own step unless another is asked for."""
+    return series(actor, asked.metric, filters, step or asked.asked.step, asked.split)
+
+
+def both_periods(measure: Measure, period: Period) -> Measure:
+    """Return the measure over this period and the one before it."""
+    return replace(measure, selection=measure.selection.on(Days(period.previous.start, period.end)))
+
+
+def _over_time(
+    actor: Membership, measure: Measure, period: Period, bounds: Sequence[Any]
+) -> tuple[Decimal | None, Decimal | None, list[Decimal | None]]:
+    """Return the total, the previous period's total, and the value of each bucket."""
+    aggregate, zone = measure.aggregate, period.zone
+    spanned = both_periods(measure, period)
+    if aggregate.folds:
+        rows = grouped(actor, spanned, zone, [Dimension(bounds=tuple(bounds))])
+        current = [part for (bucket,), parts in rows.items() if bucket > 1 for part in parts]
+        total, previous = value_of(aggregate, current), value_of(aggregate, rows.get((1,), []))
+        first = 2
+    else:
+        spans = grouped(actor, spanned, zone, [Dimension(bounds=(bounds[0], *period.moments))])
+        total, previous = value_of(aggregate, spans.get((2,), [])), value_of(aggregate, spans.get((1,), []))
+        here = replace(measure, selection=measure.selection.on(Days(period.start, period.end)))
+        rows = grouped(actor, here, zone, [Dimension(bounds=tuple(bounds[1:]))])
+        first = 1
+    values = [value_of(aggregate, rows.get((first + i,), [])) for i in range(len(bounds) - 2)]
+    return total, previous, values
+
+
+def _lines(
+    actor: Membership, metric: Metric, period: Period, bounds: Sequence[Any], split: Place
+) -> tuple[tuple[Line, ...], int]:
+    """Return the bars split by what `split` holds, the largest first (choices in their own order)."""
+    only = _only(metric.main, split)
+    per_measure: list[tuple[Groups, Groups]] = []
+    for measure in metric.measures:
+        here = replace(measure, selection=measure.selection.on(Days(period.start, period.end)))
+        place = Dimension(place=split, only=only)
+        per_measure.append(
+            (
+                grouped(actor, here, period.zone, [place, Dimension(bounds=tuple(bounds[1:]))]),
+                grouped(actor, here, period.zone, [place]),
+            )
+        )
+    held = {key[0] for _, totals in per_measure for key in totals}
+    lines = []
+    for number in held:
+        parts = [totals.get((number,), []) for _, totals in per_measure]
+        total = metric.value([value_of(m.aggregate, p) for m, p in zip(metric.measures, parts, strict=True)])
+        values = tuple(
+            metric.value(
+                [
+                    value_of(m.aggregate, bars.get((number, i + 1), []))
+                    for m, (bars, _) in zip(metric.measures, per_measure, strict=True)
+                ]
+            )
+            for i in range(len(bounds) - 2)
+        )
+        lines.append((number, total, values))
+    lines.sort(key=lambda row: (row[0] is None, -(row[1] or Decimal(0)), row[0] or 0))
+    shown, names = lines[:MOST_LINES], _names(actor, split)
+    if isinstance(split, CustomValue) and split.field.kind.has_options:
+        order = {option.id: place for place, option in enumerate(split.field.options)}
+        shown.sort(key=lambda row: (row[0] is None, order.get(row[0] or 0, 0)))
+    found = tuple(Line(number, *names(number), total, values) for number, total, values in shown)
+    return found, len(lines) - len(shown)
+
+
+def _only(measure: Measure, split: Place) -> tuple[int, ...]:
+    """Return the members a report is limited to, when the split is by a field that may hold others beside them."""
+    if not isinstance(split, CustomValue):
+        return ()
+    found = [
+        node.condition.values
+        for node in measure.selection.nodes
+        if isinstance(node, Where) and node.field == split and isinstance(node.condition, OneOf) and not node.negate
+    ]
+    return tuple(int(number) for number in found[-1]) if found else ()
+
+
+def _names(actor: Membership, split: Place) -> Any:
+    """Return a function from what is held to (label, colour)."""
+    if isinstance(split, CustomValue) and split.field.kind.has_options:
+        field = split.field
+
+        def option(number: int | None) -> tuple[str, str]:
+            found = field.option(number)
+            label = f"{found.label} (removed)" if found and found.removed else found.label if found else "No answer"
+            return label, (found.color if found else "") or "gray"
+
+        return option
+    lookups = Lookups(actor.organization)
+
+    def member(number: int | None) -> tuple[str, str]:
+        found = lookups.user(number)
+        return (found.name if found else "Nobody"), ""
+
+    return member
+
+
+def holding(split: Place, number: int | None, label: str) -> Where:
+    """Return the condition that a record is in the group of `number`."""
+    from leads.search.language import Exists
+
+    return Where(split, Exists(), True) if number is None else Where(split, OneOf((number,), (label,)))
+
+
+__all__ = ["Bar", "Line", "Series", "ZoneInfo", "change_of", "holding", "series", "tile_series"]

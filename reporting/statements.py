@@ -1,0 +1,150 @@
+"""The one statement behind a number: records grouped by bucket of time, member or choice.
+
+A bucket is found by bisection among boundaries that were made in the chosen zone: an hour more or less at a change to
+summer time moves a boundary, never a rule. The search that lists the records has the same boundaries.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+
+from crm.errors import TooMuch
+from crm.models import Membership
+from leads.search.language import CustomValue
+from leads.search.sources import Column
+from leads.search.sql import Sql, both, fill, one_of
+from reporting.metrics.aggregates import Aggregate, SqliteMedian
+from reporting.metrics.kinds import Measure
+from reporting.metrics.selections import Place
+
+Groups = dict[tuple[Any, ...], list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """What records are grouped by: a bucket of time (`bounds`), or what a column or field holds (`place`).
+
+    `only`: these row ids alone, for a field that may hold several.
+    """
+
+    place: Place | None = None
+    bounds: tuple[datetime, ...] = ()
+    only: tuple[int, ...] = ()
+
+
+def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Sequence[Dimension]) -> Groups:
+    """Return, for each combination of the dimensions that has records, the aggregate's columns. One statement.
+
+    A bucket's number is that of the boundary it starts at; times outside of all boundaries are left out by the caller's
+    selection. A record whose field holds several values is in several groups.
+    """
+    selection = measure.selection
+    keys: list[Sql] = []
+    joins: list[Sql] = []
+    more: list[Sql] = []
+    for number, dimension in enumerate(dimensions):
+        if dimension.bounds:
+            keys.append(_bucket(f"r.{selection.when}", dimension.bounds))
+        elif isinstance(dimension.place, CustomValue):
+            alias = f"g{number}"
+            field_id = dimension.place.field.id
+            joins.append(
+                Sql(
+                    f"LEFT JOIN value_ref {alias} ON {alias}.field_id = %s AND {alias}.lead_id = {selection.lead} "
+                    f"AND {alias}.record_key = r.id",
+                    (field_id,),
+                )
+            )
+            keys.append(Sql(f"{alias}.v"))
+            if dimension.only:
+                more.append(one_of(f"{alias}.v", dimension.only))
+        elif isinstance(dimension.place, Column):
+            keys.append(Sql(dimension.place.sql.replace("{row}", "r")))
+    amount = measure.amount
+    if amount is not None:
+        joins.insert(0, amount.join(selection.lead))
+    columns = measure.aggregate.columns(selection.lead, amount.expression if amount else None)
+    where = both([selection.where(actor, zone), *more])
+    listed = _listed([*keys, *columns])
+    group = f" GROUP BY {', '.join(str(place + 1) for place in range(len(keys)))}" if keys else ""
+    joined = fill(" ".join(["{}"] * len(joins)), *joins) if joins else Sql("")
+    statement = fill(f"SELECT {{}} FROM {selection.source.table} r {{}} WHERE {{}}{group}", listed, joined, where)
+    found: Groups = {}
+    for row in _rows(statement):
+        found.setdefault(tuple(row[: len(keys)]), []).append(tuple(row[len(keys) :]))
+    return found
+
+
+def _listed(parts: Sequence[Sql]) -> Sql:
+    return fill(", ".join(["{}"] * len(parts)), *parts)
+
+
+def _bucket(column: str, bounds: Sequence[datetime]) -> Sql:
+    """Return the number of the boundary that a moment comes after: 1 for the first."""
+    if connection.vendor == "postgresql":
+        return Sql(f"width_bucket({column}, %s::timestamptz[])", ([bound.astimezone(UTC) for bound in bounds],))
+    stored = json.dumps([str(connection.ops.adapt_datetimefield_value(bound.astimezone(UTC))) for bound in bounds])
+    return Sql(f"touchpoint_bucket({column}, %s)", (stored,))
+
+
+@lru_cache(maxsize=32)
+def _stored_bounds(text: str) -> list[str]:
+    return json.loads(text)
+
+
+def _sqlite_bucket(moment: str | None, bounds: str) -> int | None:
+    return None if moment is None else bisect_right(_stored_bounds(bounds), moment)
+
+
+def value_of(aggregate: Aggregate, rows: Sequence[tuple[Any, ...]]) -> Decimal | None:
+    return aggregate.value(rows) if rows else aggregate.empty
+
+
+def _rows(statement: Sql) -> list[Any]:
+    with _limited(), connection.cursor() as cursor:
+        cursor.execute(statement.text, statement.params)
+        return cursor.fetchall()
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """A statement inside is stopped after `SEARCH_STATEMENT_TIMEOUT_MS`; raises `TooMuch` then. It has memory to hash in."""
+    milliseconds = int(settings.SEARCH_STATEMENT_TIMEOUT_MS)
+    try:
+        if connection.vendor == "postgresql":
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT set_config('statement_timeout', %s, true), set_config('work_mem', '64MB', true)",
+                    [str(milliseconds)],
+                )
+                yield
+                if len(connection.savepoint_ids) > 0:
+                    cursor.execute("SET LOCAL statement_timeout TO DEFAULT; SET LOCAL work_mem TO DEFAULT")
+            return
+        connection.ensure_connection()
+        raw = connection.connection
+        raw.create_function("touchpoint_bucket", 2, _sqlite_bucket, deterministic=True)
+        raw.create_aggregate("touchpoint_median", 1, SqliteMedian)
+        end = time.monotonic() + milliseconds / 1000
+        raw.set_progress_handler(lambda: int(time.monotonic() > end), 50_000)
+        try:
+            yield
+        finally:
+            raw.set_progress_handler(None, 0)
+    except OperationalError as error:
+        if "timeout" not in str(error) and "interrupt" not in str(error):
+            raise
+        raise TooMuch("This number takes too long to count. Choose a shorter range, or filter it.") from error

@@ -1,0 +1,1 @@
+"""Pages: Activity Overview, Activity Comparison, the records behind a number, saved reports."""

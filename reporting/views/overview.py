@@ -1,0 +1,199 @@
+"""Activity Overview: the grid, and each tile by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from crm.access import member_page
+from crm.errors import InvalidInput, NotFound, TooMuch
+from crm.htmx import render_page
+from crm.permissions import Perm
+from reporting import services
+from reporting.goals import progress
+from reporting.models import Report
+from reporting.queries import Series, Tuned, plain, tile_series, tiles_of, tuned, visible_tiles
+from reporting.queries.asked import WIDTHS, Filters
+from reporting.queries.overview import Line
+from reporting.spreadsheets import csv_of
+from reporting.views.shown import (
+    Cell,
+    Links,
+    bucket_label,
+    days_text,
+    given_of,
+    holds_id,
+    number_text,
+    query_of,
+    read_filters,
+    report_shown,
+    tile_of,
+    tile_query,
+    toolbar,
+)
+
+
+@dataclass(frozen=True)
+class TileFrame:
+    """A place on the grid; its content loads by itself. `tile_id` is empty on the default report."""
+
+    asked: Tuned
+    label: str
+    tile_id: str
+    width: str
+    url: str
+    csv_url: str
+    number: int
+
+    @property
+    def color(self) -> str:
+        return self.asked.metric.color
+
+
+def frames_of(request: HttpRequest, report: Report | None, given: dict[str, Any]) -> list[TileFrame]:
+    """Return the tiles of a report (the default one without) that exist for the actor."""
+    pairs: list[tuple[str, int, Tuned]] = []
+    if report is not None:
+        pairs = [(tile.public_id, tile.width, asked) for tile, asked in visible_tiles(request.actor, tiles_of(report))]
+    else:
+        defaults = services.default_tiles(request.actor, Report.Kind.OVERVIEW)
+        pairs = [("", 1, tuned(request.actor, asked)) for asked in defaults]
+    slug, frames = request.organization.slug, []
+    for number, (tile_id, width, asked) in enumerate(pairs, start=1):
+        query = query_of(given, None, **tile_query(asked.asked), step=request.GET.get("step", ""), frame=str(number))
+        frames.append(
+            TileFrame(
+                asked, asked.label, tile_id, WIDTHS[min(max(width, 1), 4) - 1],
+                f"{reverse('reporting:tile', args=[slug])}?{query}",
+                f"{reverse('reporting:tile_csv', args=[slug])}?{query}", number,
+            )
+        )  # fmt: skip
+    return frames
+
+
+@member_page()
+@require_GET
+def overview(request: HttpRequest) -> HttpResponse:
+    report = report_shown(request, Report.Kind.OVERVIEW)
+    given = given_of(request, report)
+    filters, error = read_filters(request, given)
+    if filters is None:
+        fallback, _ = read_filters(request, {})
+        assert fallback is not None, "no filters can always be read"
+    period = (filters or fallback).period
+    context = {
+        **toolbar(request, Report.Kind.OVERVIEW, report, given, period),
+        "frames": frames_of(request, report, given) if filters else [],
+        "days": days_text(period.start, period.end),
+        "error": error,
+    }
+    return render_page(request, "reporting/overview.html", context, status=422 if error else 200)
+
+
+def _asked(request: HttpRequest) -> tuple[Tuned, Filters, dict[str, Any]]:
+    """Return what the address of a tile asks for. Raises `InvalidInput`."""
+    given = given_of(request)
+    asked = tile_of(request)
+    filters, error = read_filters(request, given)
+    if filters is None:
+        raise InvalidInput(error)
+    return asked, filters, given
+
+
+@member_page()
+@require_GET
+def tile(request: HttpRequest) -> HttpResponse:
+    """One tile's content: number, change, chart and the table behind it; or why it cannot be shown, and a retry."""
+    frame = request.GET.get("frame", "")
+    frame = frame if frame.isdigit() else "0"
+    try:
+        asked, filters, given = _asked(request)
+        found = tile_series(request.actor, asked, filters, request.GET.get("step", ""))
+    except (InvalidInput, TooMuch, NotFound) as refused:
+        context = {"frame": frame, "error": refused.message, "retry_url": request.get_full_path()}
+        return render(request, "reporting/_tile_refused.html", context, status=422)
+    context = {"frame": frame, **tile_context(request, asked, filters, given, found)}
+    if not request.htmx:
+        return render(request, "reporting/tile.html", context)
+    return render_page(request, "reporting/_tile.html", context)
+
+
+def tile_context(
+    request: HttpRequest, asked: Tuned, filters: Filters, given: dict[str, Any], found: Series
+) -> dict[str, Any]:
+    """Return everything a tile shows, each number with its list."""
+    period, unit = filters.period, found.metric.unit
+    links = Links(request, asked, given, period)
+    several = len(found.numbers) > 1
+    years = period.start.year != period.end.year
+    lines = [(line, holds_id(asked, line.holds)) for line in found.lines]
+    rows = []
+    for place, bar in enumerate(found.bars):
+        label = bucket_label(bar.start, bar.end, found.step, years)
+        cells = [
+            _cell(line.values[place], unit, links.to(bar.start, bar.end, holds=holds)) for line, holds in lines
+        ] or [_cell(bar.value, unit, links.to(bar.start, bar.end))]
+        rows.append((label, days_text(bar.start, bar.end), cells))
+    totals = [_cell(line.total, unit, links.whole(holds=holds)) for line, holds in lines]
+    goal = progress(asked.goal, found.total, period, unit) if asked.goal else None
+    return {
+        "asked": asked,
+        "label": asked.label,
+        "metric": found.metric,
+        "series": found,
+        "total": Cell(number_text(found.total, unit), links.whole()),
+        "of": [Cell(number_text(n), links.whole(part=i)) for i, n in enumerate(found.numbers)] if several else [],
+        "previous": Cell(number_text(found.previous, unit), links.before()),
+        "previous_days": days_text(period.previous.start, period.previous.end),
+        "change_unit": " points" if unit == "%" else "%",
+        "columns": [line.label for line, _ in lines] or [asked.label],
+        "rows": rows,
+        "totals": totals,
+        "kind": _chart_kind(asked, found),
+        "colors": _colors(found),
+        "goal": goal,
+        "goal_text": number_text(goal.target, unit) if goal else "",
+        "days": days_text(period.start, period.end),
+        "period": period,
+        "empty": not found.total and not found.previous,
+    }
+
+
+def _cell(value: Decimal | None, unit: str, url: str) -> Cell:
+    return Cell(number_text(value, unit), url, "" if value is None else str(plain(value)))
+
+
+def _chart_kind(asked: Tuned, found: Series) -> str:
+    if asked.stacks:
+        return "stacked" if found.lines else "bar"
+    return "line"
+
+
+def _colors(found: Series) -> str:
+    """Return the colours of the series; a palette where those of the choices would not tell them apart."""
+    if not found.lines:
+        return found.metric.color
+    colors = [line.color for line in found.lines]
+    return ",".join(colors) if all(colors) and len(set(colors)) == len(colors) else ""
+
+
+@member_page(Perm.EXPORT)
+@require_GET
+def tile_csv(request: HttpRequest) -> HttpResponse:
+    """The bars of a tile as CSV: first and last day, then one column for each line."""
+    asked, filters, _ = _asked(request)
+    found = tile_series(request.actor, asked, filters, request.GET.get("step", ""))
+    lines = found.lines or (Line(None, asked.label, "", found.total, tuple(bar.value for bar in found.bars)),)
+    zone = filters.period.zone.key
+    rows = [
+        [bar.start.isoformat(), bar.end.isoformat(), zone, *(plain(line.values[place]) for line in lines)]
+        for place, bar in enumerate(found.bars)
+    ]
+    rows.append(["Total", "", zone, *(plain(line.total) for line in lines)])
+    return csv_of(["from", "to", "time zone", *(line.label for line in lines)], rows, "tile.csv")
