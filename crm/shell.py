@@ -74,6 +74,7 @@ class Shell:
             ("leads", "Leads", "building", "leads:list"),
             ("contacts", "Contacts", "users", "leads:contacts"),
             ("activities", "Activities", "clipboard-check", "activities:list"),
+            ("tasks", "My tasks", "list-check", "leads:my_tasks"),
             ("reports", "Reports", "chart-bar", "reporting:overview"),
             ("drafts", "My drafts", "edit", "activities:drafts"),
         ]

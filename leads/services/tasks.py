@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from crm import events, ids
 from crm.errors import Conflict, InvalidInput, NotFound
-from crm.models import Event, Membership, Notification, User
+from crm.models import Event, Membership, User
+from crm.notifications import notify
 from crm.permissions import Decision, Perm, authorize, has, yes
 from leads.models import Lead, Task
 from leads.queries import visible_leads
@@ -116,16 +117,13 @@ def can_delete_task(actor: Membership, task: Task) -> Decision:
 
 
 def _tell_assignee(actor: Membership, task: Task) -> None:
-    """Tell a member that somebody else gave them a task."""
+    """Tell a member who sees the lead that somebody else gave them a task."""
     if task.assigned_to_id in (None, actor.user_id):
         return
-    membership = Membership.objects.filter(user_id=task.assigned_to_id, removed_at=None).first()
-    if membership is not None:
-        Notification.objects.create(
-            organization=actor.organization, membership=membership, kind="task", by=actor.user,
-            text=f"{actor.user.full_name} gave you a task on {task.lead.name}: {task.text}"[:500],
-            path=f"leads/{task.lead.public_id}/",
-        )  # fmt: skip
+    membership = Membership.objects.select_related("role").filter(user_id=task.assigned_to_id, removed_at=None).first()
+    if membership is not None and visible_leads(membership).filter(pk=task.lead_id).exists():
+        text = f"{actor.user.full_name} gave you a task on {task.lead.name}: {task.text}"
+        notify([membership], "task", text, f"leads/{task.lead.public_id}/", actor.user)
 
 
 def _locked(task: Task) -> Task:

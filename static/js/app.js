@@ -236,7 +236,7 @@ function showHelp() {
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-shortcuts-open]")) showHelp();
 });
-const places = { l: "leads", c: "contacts", a: "activities", r: "reports", d: "drafts", s: "settings" };
+const places = { l: "leads", c: "contacts", a: "activities", t: "tasks", r: "reports", d: "drafts", s: "settings" };
 let going = 0;
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && document.documentElement.classList.contains("tp-drawer-open")) return drawer(false);

@@ -49,7 +49,7 @@ def test_the_page_takes_a_constant_number_of_queries(
 ) -> None:
     lead = world.ours.leads[0]
     client.get(at(lead))
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         client.get(at(lead))
     with scope(world.ours.organization):
         for n in range(5):
@@ -57,7 +57,7 @@ def test_the_page_takes_a_constant_number_of_queries(
             services.create_task(world.ours.user, lead, f"Task {n}", assigned_to=world.ours.admin.user)
             log_activity(world.ours.user, lead, world.ours.call)
     client.get(at(lead))
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         page = text(client.get(at(lead)))
     assert "Contact 4" in page and "Task 4" in page
 
