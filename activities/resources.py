@@ -101,8 +101,8 @@ class ActivityResource(SettledResource):
 
         verdicts = self.judge(rows, one, cells)
         logged = log_many(self.actor, [prepared for _, prepared in to_log])
-        for (verdict, _), activity in zip(to_log, logged, strict=True):
-            verdict.object_id = activity.pk
+        for (verdict, _), activity_id in zip(to_log, logged, strict=True):
+            verdict.object_id = activity_id
         return verdicts
 
 

@@ -247,9 +247,11 @@ def test_logging_many_equals_logging_each(ours: Tenant) -> None:
     ]
     made = log_many(ours.user, rows)
     assert len(made) == 3
-    assert all(indexed(row) == 1 for row in made)
+    found = Activity.objects.in_bulk(made)
+    assert [found[number].lead_id for number in made] == [lead.pk for lead in ours.leads]
+    assert all(indexed(row) == 1 for row in found.values())
     assert UsageCounter.objects.get().used == used + 3
-    assert Event.objects.filter(object_id__in=[row.pk for row in made], action="created").count() == 3
+    assert Event.objects.filter(object_id__in=made, action="created").count() == 3
     kept = sorted(LeadActivityFact.objects.values_list())
     refresh_facts([lead.pk for lead in ours.leads])
     assert sorted(LeadActivityFact.objects.values_list()) == kept
