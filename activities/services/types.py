@@ -203,6 +203,12 @@ def install_starters(actor: Membership) -> list[ActivityType]:
     return made
 
 
+def missing_starters() -> int:
+    """Return how many starter types are not there, by name."""
+    names = [starter.name.casefold() for starter in STARTERS]
+    return len(names) - ActivityType.objects.filter(name_fold__in=names).count()
+
+
 def remove_starters(actor: Membership) -> int:
     """Delete the starter types that nobody has used; returns how many went."""
     authorize(has(actor, Perm.MANAGE_CUSTOMIZATIONS))

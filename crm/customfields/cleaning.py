@@ -29,6 +29,17 @@ def is_shown(use: Use, values: Mapping[str, Any]) -> bool:
     return any(value in rule["values"] for value in held)
 
 
+def drop_hidden(uses: Iterable[Use], values: dict[str, Any]) -> None:
+    """Take the values of fields that a rule hides out of `values`.
+
+    A rule may depend on a field whose own rule hides it, so this goes on until nothing more goes.
+    """
+    ruled = [use for use in uses if use.show_when]
+    while hidden := [use for use in ruled if str(use.field.id) in values and not is_shown(use, values)]:
+        for use in hidden:
+            del values[str(use.field.id)]
+
+
 def clean_values(
     actor: Membership,
     uses: Iterable[Use],
@@ -76,12 +87,7 @@ def clean_values(
             continue
         if value is not None:
             values[field_id] = value
-    # A rule may depend on a field whose own rule hides it: settle until nothing more goes.
-    hidden = True
-    while hidden:
-        hidden = [use for use in uses if str(use.field.id) in values and not is_shown(use, values)]
-        for use in hidden:
-            del values[str(use.field.id)]
+    drop_hidden(uses, values)
     missing: list[Use] = []
     for use in uses:
         if not is_shown(use, values):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 
 from crm.customfields.catalog import Use
+from crm.customfields.cleaning import drop_hidden, is_shown
 from crm.customfields.lookups import Lookups
-from crm.fieldkinds import many
+from crm.fieldkinds import InvalidValue, many
 from crm.models import Membership
 from crm.permissions import can_edit_field, can_view_field
 
@@ -62,8 +64,10 @@ def value_form(
 
     `initial`: stored values by field id. `raw`: what was typed, by `cf_…` id, shown even where it does not validate
     (a draft); it wins over `initial`. A new record (`initial` None and no `raw`) starts with the defaults. Hidden kinds
-    and fields the actor may not view are left out, fields they may not edit are disabled.
+    and fields the actor may not view are left out, fields they may not edit are disabled. A field that a rule hides is
+    there with `is_shown` false; a change of a field with `data-decides` may show or hide others.
     """
+    uses = list(uses)
     form = ValueForm(data=data, prefix=prefix)
     for use in uses:
         if use.field.kind.hidden or not can_view_field(actor, use):
@@ -77,6 +81,7 @@ def value_form(
         field.is_required_on_publish = use.required
         field.heading = use.heading
         field.is_wide = use.field.kind.wide
+        field.is_shown = True
         if raw is not None and name in raw:
             field.initial = raw[name]
         else:
@@ -86,7 +91,44 @@ def value_form(
             _offer_removed_only_where_held(field, use)
         form.fields[name] = field
         form.uses[name] = use
+    _apply_rules(form, uses, actor, lookups, initial, raw)
     return form
+
+
+def _apply_rules(
+    form: ValueForm, uses: list[Use], actor: Membership, lookups: Lookups, initial: Mapping[str, Any] | None,
+    raw: Mapping[str, Any] | None,
+) -> None:  # fmt: skip
+    """Mark the fields that a rule hides now (`is_shown`), and those whose change may show others (`data-decides`).
+
+    What does not validate yet decides nothing, exactly as it would not be stored.
+    """
+    by_id = {use.field.id: use for use in uses}
+    deciding = {use.show_when["field"] for use in uses if use.show_when} & by_id.keys()
+    if not deciding:
+        return
+    values: dict[str, Any] = {}
+    for field_id in deciding:
+        use = by_id[field_id]
+        name = use.field.public_id
+        if name in form.fields:
+            form.fields[name].widget.attrs["data-decides"] = ""
+        if form.is_bound and name in form.fields and not form.fields[name].disabled:
+            typed = raw_input(form.data, form.add_prefix(name), use)
+        elif raw is not None and name in raw:
+            typed = raw[name]
+        else:
+            starts = use.field.default if initial is None and raw is None else (initial or {}).get(str(field_id))
+            if starts is not None:
+                values[str(field_id)] = starts
+            continue
+        with suppress(InvalidValue):
+            cleaned = use.field.kind.clean(typed, use.field, lookups, actor.zone)
+            if cleaned is not None:
+                values[str(field_id)] = cleaned
+    drop_hidden(uses, values)
+    for name, use in form.uses.items():
+        form.fields[name].is_shown = is_shown(use, values)
 
 
 def _offer_removed_only_where_held(field: forms.Field, use: Use) -> None:

@@ -24,10 +24,16 @@ from crm.customfields.services.options import (
     reorder_options,
     restore_option,
 )
-from crm.customfields.services.sharing import attach_field, detach_field, records_holding_in, share_field
+from crm.customfields.services.sharing import (
+    attach_field,
+    delete_shared_field,
+    detach_field,
+    records_holding_in,
+    share_field,
+)
 
 __all__ = [
-    "MAX_OPTIONS", "add_options", "attach_field", "change_options", "copy_fields", "create_field", "delete_field",
+    "MAX_OPTIONS", "add_options", "attach_field", "change_options", "copy_fields", "create_field", "delete_field", "delete_shared_field",
     "detach_field", "field_for", "merge_options", "move_merged_values", "records_holding", "records_holding_in",
     "remove_option", "rename_option", "reorder_fields", "reorder_options", "restore_option", "schema_change",
     "share_field", "update_field", "use_for",

@@ -90,6 +90,25 @@ def detach_field(actor: Membership, fieldset: FieldSet, field: CustomField, conf
     return number
 
 
+def delete_shared_field(actor: Membership, field: CustomField, confirm_name: str) -> None:
+    """Delete a shared field everywhere, with all its values; `confirm_name` must be its name.
+
+    It is gone for everybody at once; a job removes the values behind it.
+    """
+    authorize_definitions(actor)
+    if not field.shared:
+        raise InvalidInput(f"{field.name} is not a shared field.")
+    if confirm_name.strip() != field.name:
+        raise InvalidInput(fields={"confirm_name": f"Type “{field.name}” exactly to delete the field everywhere."})
+    with schema_change(actor):
+        field.deleted_at = timezone.now()
+        field.save(update_fields=["deleted_at"])
+        jobs.enqueue("crm.tasks.purge_field", field.pk)
+        events.record(
+            actor, "deleted", "custom_fields.shared", field.pk, before={"name": field.name, "kind": field.kind}
+        )  # fmt: skip
+
+
 def records_holding_in(fieldset: FieldSet, field: CustomField) -> int:
     """Return how many records of one field set (leads, contacts, activities of a type) hold a value of the field."""
     rows = index_rows_in(TABLES[KINDS[field.kind].storage], fieldset, field.pk)
