@@ -236,7 +236,7 @@ EMPTY = (
     "send_as", "connected_account", "dialer", "phone_number", "integration_link", "custom_object_type",
     "custom_field/custom_object_type", "custom_field/opportunity", "outcome", "activity/emailthread",
     "activity/status_change/opportunity", "activity/task_completed", "activity/whatsapp_message",
-    "activity/form_submission", "webhook",
+    "activity/form_submission",
 )  # fmt: skip
 empty_router = Router(tags=["Empty lists"])
 

@@ -35,6 +35,25 @@ class Perm(StrEnum):
     VIEW_ALL_LEADS = "view_all_leads"
 
 
+# What each permission lets a member do, in the words of the Roles page.
+PERM_WORDS: dict[Perm, str] = {
+    Perm.MANAGE_ORGANIZATION: "Members, roles, teams, plan and everybody’s API keys",
+    Perm.MANAGE_CUSTOMIZATIONS: "Activity types, fields, statuses, on-publish rules and public forms",
+    Perm.MANAGE_TEAM_SMART_VIEWS: "Create and change Smart Views that others see",
+    Perm.MANAGE_TEAM_REPORTS: "Create and change reports that others see",
+    Perm.BULK_EDIT: "Change many leads at once",
+    Perm.BULK_DELETE: "Delete many leads at once",
+    Perm.BULK_IMPORT: "Import CSV files",
+    Perm.EXPORT: "Download leads, activities and reports",
+    Perm.MERGE_LEADS: "Merge two leads into one",
+    Perm.DELETE_LEADS: "Delete leads with everything under them",
+    Perm.MANAGE_OTHERS_ACTIVITIES: "Change and delete what others logged, and see their drafts",
+    Perm.MANAGE_OTHERS_TASKS: "Change and delete tasks of others",
+    Perm.DELETE_OWN_ACTIVITIES: "Delete activities of one’s own",
+    Perm.DELETE_OWN_TASKS: "Delete tasks of one’s own",
+    Perm.VIEW_ALL_LEADS: "See every lead; without it, assigned ones only",
+}
+
 _RESTRICTED = frozenset({Perm.DELETE_OWN_ACTIVITIES, Perm.DELETE_OWN_TASKS, Perm.VIEW_ALL_LEADS})
 _USER = _RESTRICTED | {Perm.MERGE_LEADS, Perm.DELETE_LEADS}
 _ADMIN = frozenset(Perm)
@@ -80,14 +99,35 @@ def permissions_of(role: Role) -> frozenset[Perm]:
     return frozenset(Perm(value) for value in role.permissions if value in Perm._value2member_map_)
 
 
-def has(actor: Membership, perm: Perm) -> Decision:
-    """May the actor's role do this anywhere in the organization?"""
+def can_enter(actor: Membership) -> Decision:
+    """Is the actor a member at all?"""
     if actor.removed_at is not None or not actor.user.is_active:
         return no("You are no longer a member of this organization.")
+    return yes(f"You are a member with the role {actor.role.name}.")
+
+
+def has(actor: Membership, perm: Perm) -> Decision:
+    """May the actor's role do this anywhere in the organization?"""
+    if not (member := can_enter(actor)):
+        return member
     words = perm.value.replace("_", " ")
     if perm in permissions_of(actor.role):
         return yes(f"Your role {actor.role.name} includes “{words}”.")
     return no(f"Your role {actor.role.name} does not include “{words}”. Ask an admin.")
+
+
+def can_grant(actor: Membership, role: Role) -> Decision:
+    """May the actor hand out, change or take away this role? Nobody gives or touches rights they do not have themselves."""
+    if not (manages := has(actor, Perm.MANAGE_ORGANIZATION)):
+        return manages
+    return can_grant_permissions(actor, permissions_of(role))
+
+
+def can_grant_permissions(actor: Membership, permissions: frozenset[Perm]) -> Decision:
+    """May the actor give these rights to somebody?"""
+    if missing := sorted(perm.replace("_", " ") for perm in permissions - permissions_of(actor.role)):
+        return no(f"Your role {actor.role.name} does not have these rights itself: {', '.join(missing)}. Ask an admin.")
+    return yes(f"Your role {actor.role.name} has these rights itself.")
 
 
 def _role_listed(actor: Membership, roles: Any) -> bool:
@@ -177,17 +217,23 @@ class LeadVisibility:
 
 
 def lead_visibility(actor: Membership) -> LeadVisibility:
-    """Return the actor's visibility rule; one query for team mates when the role is limited."""
+    """Return the actor's visibility rule; one query for team mates when the role is limited.
+
+    Fields that were deleted count no longer. A role that is left without any sees no leads, whatever its switch says.
+    """
     if Perm.VIEW_ALL_LEADS in permissions_of(actor.role):
         return LeadVisibility(everything=True)
+    from crm.customfields.catalog import catalog
     from crm.models import Team, User
 
+    known = catalog(actor.organization).fields
+    field_ids = tuple(field_id for field_id in actor.role.visibility_fields if field_id in known)
     mates = User.objects.filter(teams__in=Team.objects.filter(members=actor.user)).values_list("pk", flat=True)
     return LeadVisibility(
         everything=False,
-        field_ids=tuple(actor.role.visibility_fields),
+        field_ids=field_ids,
         user_ids=(actor.user_id, *sorted(set(mates) - {actor.user_id})),
-        unassigned=actor.role.sees_unassigned,
+        unassigned=actor.role.sees_unassigned and bool(field_ids),
     )
 
 
@@ -201,6 +247,38 @@ def visible_lead_filter(actor: Membership, lead: str = "pk") -> Q | None:
     held = ValueRef.objects.filter(lead_id=OuterRef(lead), record_key=0, field_id__in=rule.field_ids)
     condition = Q(Exists(held.filter(v__in=rule.user_ids)))
     return condition | ~Q(Exists(held)) if rule.unassigned else condition
+
+
+def can_view_lead(actor: Membership, lead: Any) -> Decision:
+    """Say about one lead what `visible_lead_filter` says about all, with the reason."""
+    from crm.customfields.catalog import catalog
+    from crm.models import User, ValueRef
+
+    if not (member := can_enter(actor)):
+        return member
+    rule = lead_visibility(actor)
+    if rule.everything:
+        return has(actor, Perm.VIEW_ALL_LEADS)
+    role = f"Your role {actor.role.name} sees assigned leads only"
+    if not rule.field_ids:
+        return no(f"{role}, and no field says who a lead is assigned to.")
+    known = catalog(actor.organization).fields
+    names = " or ".join(known[field_id].name for field_id in rule.field_ids)
+    held = list(
+        ValueRef.objects.filter(lead_id=lead.pk, record_key=0, field_id__in=rule.field_ids).values_list("field_id", "v")
+    )
+    for field_id, user_id in held:
+        if user_id == actor.user_id:
+            return yes(f"{role}, and {known[field_id].name} holds you.")
+    for field_id, user_id in held:
+        if user_id in rule.user_ids:
+            mate = User.objects.get(pk=user_id).full_name
+            return yes(f"{role}, and {known[field_id].name} holds {mate}, who is in a team of yours.")
+    if held:
+        return no(f"{role}, and {names} holds neither you nor anybody of your teams.")
+    if rule.unassigned:
+        return yes(f"Nobody is in {names}, and your role {actor.role.name} sees such leads.")
+    return no(f"{role}, and nobody is in {names}.")
 
 
 def _is_archived(activity_type: Any) -> bool:

@@ -153,7 +153,14 @@ ACCOUNT_ADAPTER = "crm.accounts.AccountAdapter"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
-MFA_TOTP_ISSUER = "Touchpoint"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+SITE_NAME = "Touchpoint"
+MFA_ADAPTER = "crm.accounts.SecondStepAdapter"
+MFA_TOTP_ISSUER = SITE_NAME
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Browsers allow passkeys without HTTPS on localhost only; everywhere else BASE_URL is https or there are none.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"

@@ -68,6 +68,8 @@ UNSCOPED = {
 # file → why it may say that a string is safe HTML
 SAFE = {
     "crm/templatetags/ui.py": "constants, an empty string, and the output of our own templates",
+    "templates/account/email/invitation.txt": "a mail in plain text, where nothing is markup",
+    "templates/account/email/proof.txt": "a mail in plain text, where nothing is markup",
 }
 # file → why it may look at a field's kind
 KIND_COMPARISONS: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""Pages of the organization itself, one module per noun."""

@@ -1,0 +1,40 @@
+"""Settings > API keys."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from crm.access import member_page
+from crm.api_keys import create_key, keys_for, revoke
+from crm.forms import ApiKeyForm
+from crm.htmx import redirect_to
+
+
+@member_page()
+@require_GET
+def api_keys(request: HttpRequest) -> HttpResponse:
+    context = {"section": "api_keys", "keys": keys_for(request.actor), "form": ApiKeyForm()}
+    return render(request, "settings/api_keys.html", context)
+
+
+@member_page()
+@require_POST
+def api_key_create(request: HttpRequest) -> HttpResponse:
+    form = ApiKeyForm(request.POST)
+    context = {"section": "api_keys", "form": form}
+    if not form.is_valid():
+        return render(request, "settings/api_keys.html", context | {"keys": keys_for(request.actor)}, status=422)
+    given = form.cleaned_data
+    row, plain = create_key(request.actor, given["name"], read_only=given["read_only"], expires_at=given["expires_at"])
+    context |= {"keys": keys_for(request.actor), "form": ApiKeyForm(), "new_key": row, "plain": plain}
+    return render(request, "settings/api_keys.html", context)
+
+
+@member_page()
+@require_POST
+def api_key_revoke(request: HttpRequest, key_id: str) -> HttpResponse:
+    revoke(request.actor, key_id)
+    return redirect_to(request, reverse("api_keys", args=[request.organization.slug]))

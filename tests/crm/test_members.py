@@ -1,0 +1,315 @@
+"""Members: invited by mail, brought back, given roles, removed; the last admin stays; accounts are not taken over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.core import mail
+from django.test import Client
+from django.utils import timezone
+
+from crm import accounts, events
+from crm.api_keys import create_key
+from crm.errors import Conflict, InvalidInput, NotAllowed
+from crm.members import (
+    add_member,
+    change_member_role,
+    deactivate_member,
+    invite_again,
+    member_for,
+    members_of,
+    sign_out_everywhere,
+)
+from crm.models import ApiKey, Event, Membership, Role, SignInLink, User
+from crm.tenancy import scope
+from tests.factories import PASSWORD, Tenant, World
+
+
+@pytest.fixture
+def ours(world: World) -> Iterator[Tenant]:
+    with scope(world.ours.organization), events.door("page"):
+        yield world.ours
+
+
+def role(slug: str = "user") -> Role:
+    return Role.objects.get(slug=slug)
+
+
+def mailed_link() -> str:
+    found = re.search(r"/sign-in/[\w-]+/", mail.outbox[-1].body)
+    assert found
+    return found.group()
+
+
+def token(link: str) -> str:
+    return link.rstrip("/").rpartition("/")[2]
+
+
+def signed_in(member: Membership) -> Client:
+    client = Client()
+    answer = client.post("/accounts/login/", {"login": member.user.email, "password": PASSWORD})
+    assert answer.status_code == 302
+    return client
+
+
+def state() -> tuple[Any, ...]:
+    return (
+        list(Membership.unscoped.order_by("pk").values()),
+        list(User.objects.order_by("pk").values("pk", "email", "password")),
+        Event.unscoped.count(),
+    )
+
+
+# --- invitations ------------------------------------------------------------------------------------------------------
+def test_somebody_new_gets_a_mail_and_a_link_that_may_be_shown(ours: Tenant) -> None:
+    member = add_member(ours.admin, " Bo@New.example ", role(), first_name="Bo", last_name="Ek")
+    shown, mailed = invite_again(ours.admin, member)
+    assert mailed
+    assert mail.outbox[-1].to == ["bo@new.example"]
+    assert "Ada Admin invited you to Ours" in mail.outbox[-1].subject
+    assert accounts.redeem_sign_in_link(token(shown)) == member.user
+    assert accounts.redeem_sign_in_link(token(shown)) is None
+
+
+def test_a_new_link_ends_the_ones_before(ours: Tenant) -> None:
+    member = add_member(ours.admin, "bo@new.example", role())
+    first, _ = invite_again(ours.admin, member)
+    first_mailed = mailed_link()
+    invite_again(ours.admin, member)
+    assert accounts.redeem_sign_in_link(token(first)) is None
+    assert accounts.redeem_sign_in_link(token(first_mailed)) is None
+    assert accounts.redeem_sign_in_link(token(mailed_link())) == member.user
+
+
+def test_a_link_expires(ours: Tenant) -> None:
+    member = add_member(ours.admin, "bo@new.example", role())
+    invite_again(ours.admin, member)
+    with time_machine.travel(timezone.now() + timedelta(hours=25)):
+        assert accounts.redeem_sign_in_link(token(mailed_link())) is None
+
+
+@pytest.mark.parametrize("email", ["", "bo", "bo@", "bo example.com", "x" * 300 + "@example.com"])
+def test_an_address_must_be_one(ours: Tenant, email: str) -> None:
+    before = state()
+    with pytest.raises(InvalidInput) as refused:
+        add_member(ours.admin, email, role())
+    assert set(refused.value.fields) == {"email"}
+    assert state() == before
+
+
+def test_a_member_is_not_invited_twice(ours: Tenant) -> None:
+    before = state()
+    with pytest.raises(InvalidInput, match="already a member"):
+        add_member(ours.admin, ours.user.user.email.upper(), role())
+    assert state() == before
+
+
+def test_who_was_removed_comes_back_as_the_same_member(ours: Tenant) -> None:
+    deactivate_member(ours.admin, ours.user)
+    back = add_member(ours.admin, ours.user.user.email, role("restricteduser"))
+    assert back.pk == ours.user.pk
+    assert (back.removed_at, back.role.slug) == (None, "restricteduser")
+    actions = Event.objects.filter(object_type="membership", object_id=back.pk).values_list("action", flat=True)
+    assert list(actions) == ["deactivated", "activated"]
+
+
+# --- nobody's account is taken over -----------------------------------------------------------------------------------
+def test_the_link_of_an_account_in_use_is_never_shown(ours: Tenant) -> None:
+    shown, mailed = invite_again(ours.admin, ours.user)
+    assert (shown, mailed) == ("", True)
+
+
+def test_an_account_of_another_organization_that_nobody_proved_is_not_let_in(ours: Tenant, world: World) -> None:
+    stranger = world.theirs.user
+    before = state()
+    with pytest.raises(Conflict, match="never confirmed"):
+        add_member(ours.admin, stranger.user.email, role("admin"))
+    assert state() == before
+    assert mail.outbox[-1].to == [stranger.user.email]
+    assert "Ours" not in mail.outbox[-1].body + mail.outbox[-1].subject
+
+
+def test_proving_an_account_throws_out_whoever_set_it_up_before(ours: Tenant, world: World) -> None:
+    stranger = world.theirs.user
+    browser = signed_in(stranger)
+    assert browser.get("/o/theirs/leads/").status_code == 200
+    Authenticator.objects.create(user=stranger.user, type="totp", data={"secret": "x"})
+    leftover = accounts.make_sign_in_link(stranger.user)
+    with pytest.raises(Conflict):
+        add_member(ours.admin, stranger.user.email, role())
+    answer = Client().post(mailed_link())
+    assert answer.status_code == 302
+    stranger.user.refresh_from_db()
+    assert not stranger.user.has_usable_password()
+    assert not Authenticator.objects.filter(user=stranger.user).exists()
+    assert browser.get("/o/theirs/leads/").status_code == 302
+    assert accounts.redeem_sign_in_link(token(leftover)) is None
+    member = add_member(ours.admin, stranger.user.email, role())
+    assert invite_again(ours.admin, member)[0] == ""
+
+
+def test_a_proven_account_keeps_its_password_when_a_link_is_opened(ours: Tenant) -> None:
+    invite_again(ours.admin, ours.user)
+    accounts.redeem_sign_in_link(token(mailed_link()))
+    ours.user.user.refresh_from_db()
+    ours.user.user.set_password(PASSWORD)
+    ours.user.user.save()
+    invite_again(ours.admin, ours.user)
+    accounts.redeem_sign_in_link(token(mailed_link()))
+    ours.user.user.refresh_from_db()
+    assert ours.user.user.check_password(PASSWORD)
+
+
+def test_a_second_step_is_asked_after_a_link_too(ours: Tenant) -> None:
+    link = accounts.make_sign_in_link(ours.user.user)
+    Authenticator.objects.create(user=ours.user.user, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
+    client = Client()
+    answer = client.post(f"/sign-in/{token(link)}/")
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/accounts/2fa/authenticate/")
+    assert client.get("/o/ours/leads/").status_code == 302
+
+
+def test_opening_a_link_does_not_use_it_up(ours: Tenant) -> None:
+    link = accounts.make_sign_in_link(ours.user.user)
+    for _ in range(2):
+        assert Client().get(f"/sign-in/{token(link)}/").status_code == 200
+    assert Client().post(f"/sign-in/{token(link)}/").status_code == 302
+    assert Client().post(f"/sign-in/{token(link)}/").status_code == 410
+    assert Client().post("/sign-in/nothing/").status_code == 410
+
+
+def test_the_mailed_reset_link_is_built_from_the_base_url(ours: Tenant, settings: Any) -> None:
+    """Attack 29: a poisoned Host header must not reach the mail."""
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.BASE_URL = "https://crm.example.com"
+    Client(headers={"host": "evil.example"}).post("/accounts/password/reset/", {"email": ours.user.user.email})
+    assert "https://crm.example.com/accounts/password/reset/key/" in mail.outbox[-1].body
+    assert "evil.example" not in mail.outbox[-1].body
+
+
+# --- roles and removal ------------------------------------------------------------------------------------------------
+def test_the_last_admin_keeps_the_role_and_stays(ours: Tenant) -> None:
+    before = state()
+    with pytest.raises(InvalidInput, match="Ada Admin is the last admin"):
+        change_member_role(ours.admin, ours.admin, role())
+    with pytest.raises(InvalidInput, match="Ada Admin is the last admin"):
+        deactivate_member(ours.admin, ours.admin)
+    assert state() == before
+    change_member_role(ours.admin, ours.superuser, role("admin"))
+    change_member_role(ours.admin, ours.admin, role())
+    assert Membership.objects.get(pk=ours.admin.pk).role.slug == "user"
+
+
+def test_removal_ends_keys_links_and_pages_at_once_and_keeps_the_rest(ours: Tenant) -> None:
+    browser = signed_in(ours.user)
+    assert browser.get("/o/ours/leads/").status_code == 200
+    key, _ = create_key(ours.user, "Forms")
+    link = accounts.make_sign_in_link(ours.user.user)
+    deactivate_member(ours.admin, ours.user)
+    assert browser.get("/o/ours/leads/").status_code == 404
+    assert ApiKey.objects.get(pk=key.pk).revoked_at is not None
+    assert accounts.redeem_sign_in_link(token(link)) is None
+    ours.activities[0].refresh_from_db()
+    assert ours.activities[0].created_by_id == ours.user.user_id
+    former = [row for row in members_of(ours.organization, former=True) if row.removed_at]
+    assert [row.user_id for row in former] == [ours.user.user_id]
+    with pytest.raises(InvalidInput, match="former member"):
+        change_member_role(ours.admin, Membership.objects.get(pk=ours.user.pk), role("admin"))
+
+
+def test_signing_out_ends_every_browser(ours: Tenant) -> None:
+    browsers = [signed_in(ours.user), signed_in(ours.user)]
+    for browser in browsers:
+        assert browser.get("/o/ours/leads/").status_code == 200
+    assert sign_out_everywhere(ours.admin, ours.user) == 2
+    for browser in browsers:
+        assert browser.get("/o/ours/leads/").status_code == 302
+    assert not UserSession.objects.filter(user=ours.user.user).exists()
+
+
+def test_an_admin_does_not_sign_people_out_of_other_organizations(ours: Tenant, world: World) -> None:
+    Membership.unscoped.create(
+        organization=world.theirs.organization, user=ours.user.user, role=world.theirs.user.role
+    )  # fmt: skip
+    browser = signed_in(ours.user)
+    assert browser.get("/o/theirs/leads/").status_code == 200
+    with pytest.raises(NotAllowed, match="belongs to other organizations"):
+        sign_out_everywhere(ours.admin, ours.user)
+    assert browser.get("/o/theirs/leads/").status_code == 200
+
+
+@pytest.mark.parametrize("who", ["superuser", "user", "restricted"])
+def test_members_are_managed_by_those_who_may(ours: Tenant, who: str) -> None:
+    actor = getattr(ours, who)
+    before, links = state(), SignInLink.objects.count()
+    for attempt in (
+        lambda: add_member(actor, "bo@new.example", role("restricteduser")),
+        lambda: change_member_role(actor, actor, role("admin")),
+        lambda: deactivate_member(actor, ours.admin),
+        lambda: invite_again(actor, ours.admin),
+        lambda: sign_out_everywhere(actor, ours.admin),
+    ):
+        with pytest.raises(NotAllowed):
+            attempt()
+    assert (state(), SignInLink.objects.count()) == (before, links)
+    assert mail.outbox == []
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+def test_the_page_invites_and_lists_former_members_apart(world: World, django_assert_num_queries: Any) -> None:
+    client = signed_in(world.ours.admin)
+    with scope(world.ours.organization):
+        deactivate_member(world.ours.admin, world.ours.restricted)
+    client.get("/o/ours/settings/members/")
+    with django_assert_num_queries(9):
+        page = client.get("/o/ours/settings/members/").content.decode()
+    assert page.index("Uma User") < page.index("Former members") < page.rindex("Rex Restricted")
+    given = {"email": "bo@new.example", "first_name": "Bo", "last_name": "Ek", "role": "user"}
+    page = client.post("/o/ours/settings/members/invite/", given).content.decode()
+    assert "bo@new.example got a mail" in page
+    assert "/sign-in/" in page
+    again = client.post("/o/ours/settings/members/invite/", given)
+    assert again.status_code == 422
+    assert "already a member" in again.content.decode()
+
+
+@pytest.mark.parametrize("part", ["role", "link", "sign-out", "remove"])
+def test_a_member_of_another_organization_is_not_there(world: World, part: str) -> None:
+    client, before = signed_in(world.ours.admin), state()
+    theirs = world.theirs.user.public_id
+    assert client.post(f"/o/ours/settings/members/{theirs}/{part}/", {"role": "admin"}).status_code == 404
+    assert client.post(f"/o/ours/settings/members/memb_0/{part}/", {"role": "admin"}).status_code == 404
+    assert state() == before
+    assert mail.outbox == []
+
+
+@pytest.mark.parametrize("who", ["superuser", "user", "restricted"])
+@pytest.mark.parametrize("part", ["role", "link", "sign-out", "remove"])
+def test_pages_refuse_what_services_refuse(world: World, who: str, part: str) -> None:
+    client, before = signed_in(getattr(world.ours, who)), state()
+    for htmx in ({}, {"HX-Request": "true"}):
+        answer = client.post(
+            f"/o/ours/settings/members/{world.ours.admin.public_id}/{part}/", {"role": "admin"}, headers=htmx
+        )  # fmt: skip
+        assert answer.status_code == 403
+    assert state() == before
+
+
+def test_a_mail_that_cannot_be_sent_is_said(ours: Tenant, settings: Any, monkeypatch: Any) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(accounts, "send_mail", refuse)
+    member = add_member(ours.admin, "bo@new.example", role())
+    shown, mailed = invite_again(ours.admin, member)
+    assert shown
+    assert not mailed
+    assert member_for(ours.admin, member.public_id) == member
