@@ -13,7 +13,7 @@ from crm.customfields.forms import ValueForm
 from crm.errors import InvalidInput
 from crm.models import User
 from leads.models import Contact, Lead, LeadStatus
-from leads.services import ADDRESS_PARTS, CHANNELS, clean_point
+from leads.services import ADDRESS_PARTS, CHANNELS, COLORS, clean_point
 
 POINT_TYPES = ("office", "mobile", "home", "direct", "fax", "other")
 ADDRESS_LABELS = {
@@ -221,12 +221,10 @@ class TaskForm(forms.Form):
 
 
 class StatusForm(forms.Form):
-    label = forms.CharField(label="Name", max_length=100)
-    color = forms.ChoiceField(label="Colour", required=False)
+    """A lead status; its colour is drawn as a row of dots."""
 
-    def __init__(self, colors: tuple[str, ...], *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["color"].choices = [(color, color.capitalize()) for color in colors]
+    label = forms.CharField(label="Name", max_length=100)
+    color = forms.ChoiceField(label="Colour", required=False, choices=[(color, color.capitalize()) for color in COLORS])
 
 
 def show_errors(form: forms.Form, error: InvalidInput) -> None:

@@ -151,6 +151,15 @@ def statuses() -> list[LeadStatus]:
     return list(LeadStatus.objects.order_by("position", "pk"))
 
 
+def statuses_with_leads() -> list[LeadStatus]:
+    """Return the statuses in order, each with `leads_count`: how many leads of the organization have it."""
+    rows = Lead.objects.order_by().values("status_id").annotate(n=Count("pk")).values_list("status_id", "n")
+    counts, found = dict(rows), statuses()
+    for row in found:
+        row.leads_count = counts.get(row.pk, 0)
+    return found
+
+
 def status_for(actor: Membership, public_id: str) -> LeadStatus:
     """Return a lead status; raises `NotFound`."""
     found = LeadStatus.objects.filter(pk=ids.decode("stat", public_id)).first()

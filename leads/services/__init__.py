@@ -13,7 +13,7 @@ from leads.services.index import CHANNELS, contact_points, search_text
 from leads.services.leads import ADDRESS_PARTS, Observer, create_lead, delete_lead, lead_state, update_lead
 from leads.services.merging import MergePlan, merge_leads, plan_merge
 from leads.services.smart_views import delete_smart_view, save_smart_view
-from leads.services.statuses import create_status, delete_status, reorder_statuses, update_status
+from leads.services.statuses import COLORS, MOVED_AT_ONCE, create_status, delete_status, reorder_statuses, update_status
 from leads.services.tasks import (
     can_delete_task,
     can_edit_task,
@@ -25,7 +25,7 @@ from leads.services.tasks import (
 )
 
 __all__ = [
-    "ADDRESS_PARTS", "CHANNELS", "MergePlan", "Observer",
+    "ADDRESS_PARTS", "CHANNELS", "COLORS", "MOVED_AT_ONCE", "MergePlan", "Observer",
     "activities_with", "can_delete_task", "can_edit_task", "clean_point", "contact_points", "contact_state",
     "create_contact", "create_lead", "create_status", "create_task",
     "delete_contact", "delete_lead", "delete_smart_view", "delete_status", "delete_task",

@@ -342,3 +342,62 @@ def test_what_is_wrong_with_the_first_contact_stands_at_its_field(world: World, 
     assert refused.status_code == 422
     assert 'aria-describedby="id_contact_email_errors"' in text(refused)
     assert not Lead.unscoped.filter(name="New one").exists()
+
+
+# --- statuses ---------------------------------------------------------------------------------------------------------
+STATUSES = "/o/ours/settings/statuses/"
+
+
+def test_the_list_of_statuses(world: World, django_assert_num_queries: Any) -> None:
+    client = signed_in(world.ours.admin)
+    client.get(STATUSES)
+    with django_assert_num_queries(8):
+        page = text(client.get(STATUSES))
+    assert "3 leads" in page and "data-sortable" in page
+    with scope(world.ours.organization):
+        for n in range(10):
+            services.create_status(world.ours.admin, f"Status {n}", "teal")
+    with django_assert_num_queries(8):
+        client.get(STATUSES)
+    assert "data-sortable" not in text(signed_in(world.ours.user).get(STATUSES))
+
+
+def test_a_status_is_edited_in_place(world: World) -> None:
+    client = signed_in(world.ours.admin)
+    with scope(world.ours.organization):
+        first, second = statuses()[:2]
+    form = text(client.get(f"{STATUSES}{first.public_id}/", headers=HTMX))
+    assert form.startswith('<li class="tp-status-editing"')
+    row = client.post(f"{STATUSES}{first.public_id}/", {"label": "Fresh", "color": "red"}, headers=HTMX)
+    assert "Fresh" in text(row) and "tp-color-red" in text(row) and "data-focus" in text(row)
+    refused = client.post(f"{STATUSES}{first.public_id}/", {"label": second.label, "color": "red"}, headers=HTMX)
+    assert refused.status_code == 422 and "already" in text(refused)
+    assert client.post(f"{STATUSES}{first.public_id}/", {"label": "A", "color": "blue"}).headers["Location"] == STATUSES
+
+
+def test_a_status_in_use_asks_where_its_leads_go(world: World) -> None:
+    client = signed_in(world.ours.admin)
+    with scope(world.ours.organization):
+        first, second = statuses()[:2]
+    page = text(client.get(f"{STATUSES}{first.public_id}/delete/"))
+    assert "<strong>3</strong> leads have this status" in page and second.label in page
+    assert client.post(f"{STATUSES}{first.public_id}/delete/").status_code == 422
+    assert client.post(f"{STATUSES}{first.public_id}/delete/", {"move_to": "stat_x"}).status_code == 404
+    assert fresh(world.ours.leads[0]).status_id == first.pk
+    done = client.post(f"{STATUSES}{first.public_id}/delete/", {"move_to": second.public_id})
+    assert done.headers["Location"] == STATUSES
+    assert fresh(world.ours.leads[0]).status_id == second.pk
+
+
+def test_statuses_are_for_those_who_may(world: World) -> None:
+    client = signed_in(world.ours.user)
+    with scope(world.ours.organization):
+        first, second = statuses()[:2]
+    before = Event.unscoped.count()
+    for path, given in (("new/", {"label": "X"}), (f"{first.public_id}/", {"label": "X"}), ("order/", {"order": second.public_id}),
+                        (f"{first.public_id}/delete/", {"move_to": second.public_id})):  # fmt: skip
+        assert client.post(STATUSES + path, given).status_code == 403
+    assert signed_in(world.theirs.admin).post(f"/o/theirs/settings/statuses/{first.public_id}/", {"label": "X"}).status_code == 404  # fmt: skip
+    with scope(world.ours.organization):
+        assert statuses()[0].label == first.label
+    assert Event.unscoped.count() == before

@@ -190,8 +190,30 @@ def test_statuses_are_managed_by_those_who_may(ours: Tenant) -> None:
     services.reorder_statuses(ours.admin, [added.public_id])
     assert statuses()[0] == added
     assert services.create_lead(ours.user, name="Next").status == added
-    with pytest.raises(InvalidInput, match="1 leads have"):
+    with pytest.raises(InvalidInput, match="1 lead has the status"):
         services.delete_status(ours.admin, added)
+    with pytest.raises(InvalidInput, match="no colour"):
+        services.update_status(ours.admin, added, "In talks", "puce")
+    assert LeadStatus.objects.get(pk=added.pk).color == "blue"
+
+
+def test_a_status_goes_when_its_leads_have_another_one(ours: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = statuses()[:2]
+    with pytest.raises(InvalidInput, match="3 leads have"):
+        services.delete_status(ours.admin, first)
+    monkeypatch.setattr("leads.services.statuses.MOVED_AT_ONCE", 2)
+    with pytest.raises(InvalidInput, match="in bulk"):
+        services.delete_status(ours.admin, first, second)
+    monkeypatch.undo()
+    assert set(Lead.objects.values_list("status_id", flat=True)) == {first.pk}
+    assert services.delete_status(ours.admin, first, second) == 3
+    assert set(Lead.objects.values_list("status_id", flat=True)) == {second.pk}
+    assert Activity.objects.filter(type__builtin="status_change").count() == 3
+    assert not LeadStatus.objects.filter(pk=first.pk)
+    for status in statuses()[1:]:
+        services.delete_status(ours.admin, status)
+    with pytest.raises(InvalidInput, match="last status"):
+        services.delete_status(ours.admin, statuses()[0])
 
 
 def test_a_lead_that_only_has_activities_counts_its_last_one(ours: Tenant) -> None:
