@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from activities.models import Activity
@@ -15,7 +15,7 @@ from crm.customfields.lookups import Lookups
 from crm.fieldkinds import join_several, many
 from crm.imports.files import csv_text
 from crm.imports.formula import neutralise
-from crm.models import Membership
+from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, can_edit_field, can_view_field, has
 from crm.tenancy import scope
 from leads.models import Contact, Lead
@@ -37,10 +37,10 @@ CONTACT_COLUMNS = (
 WRITTEN_COLUMNS = ("created_by", "date_created", "date_updated")
 
 
-def note_export(actor: Membership, what: str) -> None:
-    """Record that the actor took data out."""
+def note_export(actor: Membership, what: str, asked: Mapping[str, Any] | None = None) -> Event:
+    """Record that the actor takes data out. `asked`: what an API's export is to hold, read again when it is fetched."""
     authorize(has(actor, Perm.EXPORT))
-    events.record(actor, "created", "export", 0, after={"what": what})
+    return events.record(actor, "created", "export", 0, after={"what": what, **(asked or {})})
 
 
 def exported_types(actor: Membership) -> list[TypeInfo]:
@@ -66,7 +66,7 @@ def export_activities(actor: Membership, kind: TypeInfo) -> Iterator[str]:
     last = 0
     while True:
         with scope(actor.organization):
-            if not _still_allowed(actor):
+            if not still_allowed(actor):
                 return
             rows = list(
                 visible_activities(actor)
@@ -95,8 +95,18 @@ def _activity_row(row: Activity, kind: TypeInfo, uses: list[Use], lookups: Looku
     return [neutralise(cell) for cell in (*cells, *_field_cells(row.values, uses, lookups))]
 
 
-def export_leads(actor: Membership) -> Iterator[str]:
-    """Yield the leads the actor may see as CSV text, one row per contact."""
+def lead_pages(actor: Membership) -> Iterator[list[int]]:
+    """Yield the ids of all leads the actor sees, oldest first, a thousand at a time."""
+    last = 0
+    while found := list(visible_leads(actor).filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+        last = found[-1]
+        yield found
+
+
+def export_leads(
+    actor: Membership, pages: Callable[[Membership], Iterator[list[int]]] = lead_pages, only: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yield leads as CSV text, one row per contact. `pages`: which, and in what order. `only`: names of columns."""
     authorize(has(actor, Perm.EXPORT))
     known = catalog(actor.organization)
     uses = [use for use in known.lead_uses if can_view_field(actor, use)]
@@ -104,16 +114,16 @@ def export_leads(actor: Membership) -> Iterator[str]:
     lookups = Lookups(actor.organization)
     header = [*LEAD_COLUMNS, *CONTACT_COLUMNS, *WRITTEN_COLUMNS, *(f"custom.{use.field.name}" for use in uses)]
     header += [f"{CONTACT_FIELD}{use.field.name}" for use in contact_uses]
-    yield "\ufeff" + csv_text([[neutralise(name) for name in header]])
-    last = 0
+    kept = [number for number, name in enumerate(header) if not only or name in only]
+    yield "\ufeff" + csv_text([[neutralise(header[number]) for number in kept]])
+    asked = pages(actor)
     while True:
         with scope(actor.organization):
-            if not _still_allowed(actor):
+            found = next(asked, None)
+            if found is None or not still_allowed(actor):
                 return
-            leads = list(visible_leads(actor).filter(pk__gt=last).select_related("status").order_by("pk")[:CHUNK])
-            if not leads:
-                return
-            last = leads[-1].pk
+            by_id = visible_leads(actor).select_related("status").in_bulk(found)
+            leads = [by_id[pk] for pk in found if pk in by_id]
             contacts: dict[int, list[Contact]] = {}
             for contact in Contact.objects.filter(lead__in=leads).order_by("pk"):
                 contacts.setdefault(contact.lead_id, []).append(contact)
@@ -126,7 +136,7 @@ def export_leads(actor: Membership) -> Iterator[str]:
                 for contact in contacts.get(lead.pk) or [None]:
                     own = _field_cells(contact.values if contact else {}, contact_uses, lookups)
                     rows.append([*cells, *_contact_cells(contact), *written, *fields, *own])
-            text = csv_text([[neutralise(cell) for cell in row] for row in rows])
+            text = csv_text([[neutralise(row[number]) for number in kept] for row in rows])
         yield text
 
 
@@ -251,6 +261,7 @@ def _file_name(name: str) -> str:
     )
 
 
-def _still_allowed(actor: Membership) -> bool:
+def still_allowed(actor: Membership) -> bool:
+    """Return whether the member may export now; asked again for every page of a file."""
     fresh = Membership.objects.select_related("user", "role").filter(pk=actor.pk).first()
     return fresh is not None and bool(has(fresh, Perm.EXPORT)) and bool(type_catalog(actor.organization).types)

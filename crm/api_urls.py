@@ -4,6 +4,9 @@ from django.urls import path
 
 from activities.api import router as activities
 from activities.api_builtin import router as builtin
+from activities.api_exports import export_file
+from activities.api_exports import router as exports
+from activities.api_imports import router as imports
 from activities.api_types import router as types
 from crm.api import CloseApi
 from crm.api_docs import docs, openapi
@@ -23,11 +26,14 @@ api = CloseApi(
     openapi_url=None,
     urls_namespace="api",
 )
-for router in (people, leads, lists, search, activities, builtin, types, reports, events, empty_router):
+for router in (
+    people, leads, lists, search, activities, builtin, types, imports, exports, reports, events, empty_router,
+):  # fmt: skip
     api.add_router("", router)
 
 urlpatterns = [
     path("openapi.json", openapi(api), name="openapi"),
     path("docs/", docs(api), name="api_docs"),
+    path("export/file/<str:token>/", export_file, name="export_file"),
     path("", api.urls),
 ]

@@ -6,6 +6,7 @@ import calendar
 import re
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
 from activities.imports.runs import RESOURCES, State, require_state, resource_of
 from activities.queries import type_catalog
@@ -78,6 +79,9 @@ def set_mapping(actor: Membership, run: ImportRun, given: Mapping[str, Any]) -> 
     mapping = {header: options["mapping"].get(header, "") for header in headers}
     if unknown := sorted(set(options["mapping"]) - set(headers)):
         raise InvalidInput(fields={"mapping": f"The file has no column “{unknown[0][:100]}”."})
+    if options["zone"] not in available_timezones():
+        words = f"“{options['zone'][:60]}” is not a time zone. Use a name such as Europe/Berlin."
+        raise InvalidInput(fields={"zone": words})
     probe = RESOURCES[run.target](actor, Options.of(options | {"mapping": mapping}))
     taken, errors = _check_targets(actor, probe, mapping)
     may_customize = has(actor, Perm.MANAGE_CUSTOMIZATIONS)

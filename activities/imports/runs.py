@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from activities.resources import ActivityResource
@@ -37,10 +38,22 @@ def run_for(actor: Membership, public_id: str) -> ImportRun:
     return found
 
 
+def visible_runs(actor: Membership) -> QuerySet[ImportRun]:
+    """Return the import runs the actor may open, newest first."""
+    rows = ImportRun.objects.select_related("membership__user").order_by("-date_created", "-pk")
+    return rows if has(actor, Perm.MANAGE_ORGANIZATION) else rows.filter(membership=actor)
+
+
 def runs_for(actor: Membership) -> list[ImportRun]:
     """Return recent import runs the actor may open, newest first."""
-    rows = ImportRun.objects.select_related("membership__user").order_by("-date_created")
-    return list((rows if has(actor, Perm.MANAGE_ORGANIZATION) else rows.filter(membership=actor))[:30])
+    return list(visible_runs(actor)[:30])
+
+
+def object_id_of(row: ImportRow) -> str | None:
+    """Return the public id of what a row made, changed or found."""
+    return (
+        ids.encode({"activity": "acti"}.get(row.object_type, row.object_type), row.object_id) if row.object_id else None
+    )
 
 
 @dataclass(frozen=True)

@@ -48,13 +48,16 @@ def begin_check(actor: Membership, run: ImportRun) -> None:
         enqueue("activities.imports.work", run.organization_id, run.pk)
 
 
-def begin_run(actor: Membership, run: ImportRun) -> None:
-    """Write a checked run's rows in the background; one that stopped goes on where it stopped."""
+def begin_run(actor: Membership, run: ImportRun, *, unchecked: bool = False) -> None:
+    """Write a checked run's rows in the background; one that stopped goes on where it stopped.
+
+    `unchecked`: a file whose columns are matched is written without a check before.
+    """
     authorize(has(actor, Perm.BULK_IMPORT))
     if not can_resume(run):
-        require_state(run, State.CHECKED)
+        require_state(run, State.CHECKED, *([State.UPLOADED] if unchecked and run.options.get("chosen") else []))
     with transaction.atomic():
-        if run.state == State.CHECKED:
+        if run.state in (State.CHECKED, State.UPLOADED):
             ImportRow.objects.filter(run=run).delete()
             run.rows_done, run.counts, run.started_at = 0, {}, timezone.now()
         run.state, run.message, run.finished_at = State.RUNNING, "", None

@@ -25,6 +25,8 @@ from crm.tenancy import scope
 
 READS_BY_POST = ("/api/v1/data/search/", "/api/v1/report/activity/")
 
+TAKES_FILES = "/api/v1/import/"
+
 
 class Body(BaseModel):
     """A JSON object. Unknown keys are kept (`custom.cf_…`) and otherwise ignored, as Close's clients expect."""
@@ -140,6 +142,8 @@ def speaks(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 def _read_body(request: HttpRequest) -> HttpResponse | None:
     """Set `request.json` from the body; return a refusal for what is not JSON."""
     request.json = {}
+    if request.content_type == "multipart/form-data" and request.path.startswith(TAKES_FILES):
+        return None  # `request.FILES` reads it, without holding it in memory
     try:
         raw = request.body
     except RequestDataTooBig:

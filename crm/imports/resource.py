@@ -149,9 +149,12 @@ class SettledResource(resources.Resource):
         if header in self.never_imported:
             return "", "Kept by Touchpoint; it is not imported."
         names = self.field_names()
-        plain = {name.removeprefix("custom."): name for name in names}
-        found = self.words.get(header.strip().casefold()) or near_miss(header, [*self.columns, *self.aliases, *names])
-        if found := found or plain.get(near_miss(header, list(plain)), ""):
+        # A field that is called like the header comes first; of what is only similar, the most similar.
+        plain = {name.rpartition("custom.")[2]: name for name in names}
+        found = header if header in plain else self.words.get(header.strip().casefold(), "")
+        found = found or near_miss(header, [*plain, *names, *self.aliases, *self.columns])
+        if found:
+            found = plain.get(found, found)
             return self.target_of(found), f"“{header}”: did you mean “{found}”?"
         return "", ""
 

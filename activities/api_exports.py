@@ -1,0 +1,236 @@
+"""REST door to exports: asked for by POST, polled, and fetched from a signed address, written while it is sent.
+
+An export is remembered by the event that records it; nothing is kept on disk, and rights are read again when the file is
+fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import reverse
+from ninja import Router
+
+from activities import exports
+from activities.api_objects import activities_json
+from activities.queries import type_catalog, type_for, visible_activities
+from activities.views_exports import download
+from crm import events, ids
+from crm.access import public_page
+from crm.api import Body, created, listing, refuse, shows, stamp
+from crm.errors import InvalidInput, NotFound, TouchpointError
+from crm.models import Event, Membership
+from crm.permissions import Perm, authorize, has
+from crm.tenancy import scope
+from leads.api import leads_json
+from leads.legacy import read_legacy
+from leads.queries import visible_leads
+from leads.search.run import count, parse, run
+
+router = Router(tags=["Import and export"])
+LINK_SECONDS = 24 * 3600
+PAGE = 500
+
+EXPORT = {
+    "id": "exp_9f…", "status": "done", "what": "Qualifying call", "format": "csv", "n_docs": 1204,
+    "download_url": "https://crm.example.com/api/v1/export/file/eyJv…/", "date_created": "2024-01-31T14:30:00+00:00",
+}  # fmt: skip
+
+
+class ActivityExportBody(Body):
+    type: str = "all"
+
+
+class LeadExportBody(Body):
+    format: str = "csv"
+    type: str = "leads"
+    s_query: dict[str, Any] | None = None
+    query: str | dict[str, Any] | None = None
+    results_limit: int | None = None
+    sort: list[dict[str, Any]] | None = None
+    fields: list[str] | None = None
+    include_activities: bool = False
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------------
+@router.post(
+    "/export/activities/", summary="Export activities", openapi_extra=shows(EXPORT, sends={"type": "actitype_…"})
+)
+def export_activities(request: HttpRequest, body: ActivityExportBody) -> Any:
+    """`type`: an activity type, or `all` for a zip with one CSV per type and one of leads."""
+    authorize(has(request.actor, Perm.EXPORT))
+    if body.type == "all":
+        number = visible_activities(request.actor).filter(type__system=False).count()
+        event = exports.note_export(request.actor, "everything", {"file": "all", "format": "zip", "n_docs": number})
+    else:
+        kind = type_for(request.actor, body.type)
+        number = visible_activities(request.actor).filter(type_id=kind.id).count()
+        asked = {"file": "type", "type_id": kind.public_id, "format": "csv", "n_docs": number}
+        event = exports.note_export(request.actor, kind.name, asked)
+    return created(request, export_json(request, event))
+
+
+@router.post("/export/lead/", summary="Export leads", openapi_extra=shows(EXPORT, sends={
+    "format": "csv", "type": "leads", "s_query": {"query": {"type": "match_all"}}, "fields": ["id", "name"]}))  # fmt: skip
+def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
+    """`format`: csv or json. `s_query`: a search as of `/data/search/`; or `query`: the text language. Without: all leads."""
+    authorize(has(request.actor, Perm.EXPORT))
+    if body.format not in ("csv", "json"):
+        raise InvalidInput(fields={"format": "Use csv or json."})
+    if body.type not in ("leads", "contacts", "lead_opps"):
+        raise InvalidInput(fields={"type": "Use leads or contacts."})
+    query = body.query if isinstance(body.query, str) else ""
+    tree = body.query if isinstance(body.query, dict) else (body.s_query or {}).get("query")
+    asked = {
+        "file": "leads", "format": body.format, "type": body.type, "text": query, "tree": tree, "sort": body.sort,
+        "results_limit": body.results_limit, "fields": body.fields or [], "include_activities": body.include_activities,
+    }  # fmt: skip
+    asked["n_docs"] = _count(request.actor, asked, request.zone)
+    return created(request, export_json(request, exports.note_export(request.actor, "leads", asked)))
+
+
+def _count(actor: Membership, asked: dict[str, Any], zone: Any) -> int:
+    """Return how many leads an export will hold; refuses a search that cannot be read."""
+    if asked["tree"]:
+        found = count(actor, parse(asked["tree"], actor))
+    else:
+        found = visible_leads(actor).filter(read_legacy(asked["text"], zone)[0]).count()
+    limit = asked["results_limit"]
+    return found if limit is None else min(found, max(0, limit))
+
+
+# --- polling --------------------------------------------------------------------------------------------------------------
+@router.get("/export/", summary="List exports", openapi_extra=shows({"data": [EXPORT], "has_more": False}))
+def list_exports(request: HttpRequest) -> Any:
+    """Your own exports through the API, newest first."""
+    authorize(has(request.actor, Perm.EXPORT))
+    rows = _mine(request.actor).order_by("-pk")
+    return listing(request, rows, lambda page: [export_json(request, row) for row in page])
+
+
+@router.get("/export/{export_id}/", summary="Fetch the state of an export", openapi_extra=shows(EXPORT))
+def get_export(request: HttpRequest, export_id: str) -> Any:
+    """It is `done` at once: the file is written while it is fetched. `download_url` is good for a day."""
+    authorize(has(request.actor, Perm.EXPORT))
+    event = _mine(request.actor).filter(pk=ids.decode("exp", export_id)).first()
+    if event is None:
+        raise NotFound("There is no such export.")
+    return export_json(request, event)
+
+
+def _mine(actor: Membership) -> Any:
+    return Event.objects.filter(object_type="export", user=actor.user, after__has_key="file")
+
+
+def export_json(request: HttpRequest, event: Event) -> dict[str, Any]:
+    asked = event.after or {}
+    token = signing.dumps({"o": event.organization_id, "e": event.pk, "m": request.actor.pk}, salt="export")
+    return {
+        "id": ids.encode("exp", event.pk),
+        "status": "done",
+        "what": asked["what"],
+        "format": asked["format"],
+        "n_docs": asked["n_docs"],
+        "download_url": f"{settings.BASE_URL}{reverse('export_file', args=[token])}",
+        "date_created": stamp(event.date_created),
+    }
+
+
+# --- fetching -------------------------------------------------------------------------------------------------------------
+@public_page
+def export_file(request: HttpRequest, token: str) -> HttpResponse:
+    """The file behind a signed address. The member who asked for it must still be allowed to export."""
+    try:
+        named = signing.loads(token, salt="export", max_age=LINK_SECONDS)
+    except signing.BadSignature:
+        return refuse(404, "This address is not valid, or older than a day. Fetch the export again for a new one.")
+    with scope(named["o"]), events.door("api"):
+        event = Event.objects.filter(pk=named["e"], object_type="export").first()
+        members = Membership.objects.select_related("user", "organization", "role")
+        actor = members.filter(pk=named["m"], removed_at=None).first()
+        if event is None or actor is None:
+            return refuse(404, "There is no such export.")
+        try:
+            authorize(has(actor, Perm.EXPORT))
+            request.actor, request.organization, request.zone = actor, actor.organization, actor.zone
+            return _answer(request, event.after or {})
+        except TouchpointError as error:
+            return refuse(error.status, error.message)
+
+
+def _answer(request: HttpRequest, asked: dict[str, Any]) -> HttpResponse:
+    actor = request.actor
+    if asked["file"] == "all":
+        response = StreamingHttpResponse(exports.export_everything(actor), content_type="application/zip")
+        response["Content-Disposition"] = f'attachment; filename="{request.organization.slug}.zip"'
+        return response
+    if asked["file"] == "type":
+        kind = type_for(actor, asked["type_id"])
+        return download(exports.export_activities(actor, kind), exports.file_name_of(kind))
+
+    def pages(actor: Membership) -> Iterator[list[int]]:
+        return _lead_ids(actor, asked)
+
+    if asked["format"] == "csv":
+        return download(exports.export_leads(actor, pages, asked["fields"]), "leads.csv")
+    response = StreamingHttpResponse(_json(request, asked, pages(actor)), content_type="application/json")
+    response["Content-Disposition"] = 'attachment; filename="leads.json"'
+    return response
+
+
+def _lead_ids(actor: Membership, asked: dict[str, Any]) -> Iterator[list[int]]:
+    """Yield the ids of an export's leads, page by page, in the order that was asked for."""
+    left = asked["results_limit"] if asked["results_limit"] is not None else float("inf")
+    if asked["tree"]:
+        query, cursor = parse(asked["tree"], actor), ""
+        while left > 0:
+            page = run(actor, query, sort=asked["sort"] or "", limit=PAGE, cursor=cursor, count="no")
+            yield list(page.ids[: int(min(left, PAGE))])
+            left, cursor = left - len(page.ids), page.next_cursor
+            if not cursor:
+                return
+    condition = read_legacy(asked["text"], actor.zone)[0]
+    last = 0
+    while left > 0:
+        rows = visible_leads(actor).filter(condition, pk__gt=last).order_by("pk").values_list("pk", flat=True)
+        found = list(rows[: int(min(left, PAGE))])
+        if not found:
+            return
+        last, left = found[-1], left - len(found)
+        yield found
+
+
+def _json(request: HttpRequest, asked: dict[str, Any], pages: Iterator[list[int]]) -> Iterator[str]:
+    yield "["
+    first = True
+    while True:
+        with scope(request.organization), events.door("api"):
+            found = next(pages, None)
+            if found is None or not exports.still_allowed(request.actor):
+                break
+            by_id = visible_leads(request.actor).in_bulk(found)
+            rows = leads_json(request, [by_id[pk] for pk in found if pk in by_id])
+            if asked["include_activities"]:
+                _add_activities(request, rows)
+        for row in rows:
+            kept = {key: row[key] for key in asked["fields"] if key in row} if asked["fields"] else row
+            yield ("" if first else ",") + json.dumps(kept, ensure_ascii=False, default=str)
+            first = False
+    yield "]"
+
+
+def _add_activities(request: HttpRequest, rows: list[dict[str, Any]]) -> None:
+    """Give each lead its published activities."""
+    by_lead: dict[str, list[Any]] = {row["id"]: [] for row in rows}
+    numbers = [ids.decode("lead", public_id) for public_id in by_lead]
+    system = [kind.id for kind in type_catalog(request.organization).types if kind.system]
+    found = visible_activities(request.actor).filter(lead_id__in=numbers).exclude(type_id__in=system).order_by("pk")
+    for activity in activities_json(request, found):
+        by_lead[activity["lead_id"]].append(activity)
+    for row in rows:
+        row["activities"] = by_lead[row["id"]]
