@@ -8,7 +8,9 @@ from typing import Any
 from django import forms
 
 from activities.models import Activity
+from activities.services.typed import moment_of
 from crm.customfields.lookups import Lookups
+from crm.errors import InvalidInput
 from crm.models import Membership
 
 
@@ -43,11 +45,7 @@ class AboutForm(forms.Form):
         }
 
     def clean_activity_at(self) -> datetime | None:
-        text = self.cleaned_data["activity_at"].strip()
-        if not text:
-            return None
         try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            raise forms.ValidationError(f"“{text}” is not a date and time. Write it as 2026-01-31T14:30.") from None
-        return found if found.tzinfo else found.replace(tzinfo=self.actor.zone)
+            return moment_of(self.cleaned_data["activity_at"], self.actor.zone)
+        except InvalidInput as error:
+            raise forms.ValidationError(error.fields["activity_at"]) from None

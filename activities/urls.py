@@ -1,7 +1,7 @@
 from django.urls import include, path
 
 from activities import views_access, views_list, views_settings
-from activities.views import cards, drafts, form, history, timeline
+from activities.views import cards, comments, drafts, form, history, timeline
 
 app_name = "activities"
 
@@ -19,6 +19,10 @@ urlpatterns = [
     path("activities/<str:activity_id>/discard/", drafts.discard, name="discard"),
     path("activities/<str:activity_id>/restore/", cards.restore, name="restore"),
     path("activities/<str:activity_id>/history/", history.history, name="history"),
+    path("activities/<str:activity_id>/comments/", comments.comments, name="comments"),
+    path("comments/<str:comment_id>/edit/", comments.comment_edit, name="comment_edit"),
+    path("comments/<str:comment_id>/delete/", comments.comment_delete, name="comment_delete"),
+    path("mentions/", comments.mentionable, name="mentionable"),
     path("settings/activities/", views_settings.types, name="types"),
     path("settings/activities/new/", views_settings.type_create, name="type_create"),
     path("settings/activities/order/", views_settings.type_order, name="type_order"),

@@ -9,6 +9,7 @@ from functools import cached_property
 from django.utils import timezone
 
 from activities.models import Activity
+from activities.queries.comments import CommentCard, can_comment, comment_cards
 from activities.queries.types import TypeInfo, type_catalog
 from crm import ids
 from crm.customfields.catalog import Catalog, Use, catalog
@@ -57,10 +58,16 @@ class Card:
     can_edit: bool
     can_delete: bool
     can_copy: bool
+    can_comment: bool = False
+    # Why an action is missing, in the gate's words; empty where it is not missing.
+    edit_reason: str = ""
+    delete_reason: str = ""
+    copy_reason: str = ""
+    comments: tuple[CommentCard, ...] = ()
 
 
 class _Cards:
-    """Turns activities into cards: one query for members, one for contacts and leads, whatever the number."""
+    """Turns activities into cards: one query each for members, contacts and comments, whatever the number."""
 
     def __init__(self, actor: Membership, lookups: Lookups | None = None) -> None:
         self.actor = actor
@@ -83,7 +90,8 @@ class _Cards:
     def make(self, rows: Iterable[Activity]) -> list[Card]:
         rows = list(rows)
         self._preload(rows)
-        return [self._card(row) for row in rows]
+        comments = comment_cards(self.actor, rows, self.lookups)
+        return [self._card(row, comments.get(row.pk, ())) for row in rows]
 
     def _preload(self, rows: list[Activity]) -> None:
         contacts = {row.contact_id for row in rows if row.contact_id}
@@ -94,7 +102,7 @@ class _Cards:
         if contacts:
             self.lookups.preload_contacts(contacts)
 
-    def _card(self, row: Activity) -> Card:
+    def _card(self, row: Activity, comments: tuple[CommentCard, ...]) -> Card:
         kind = self.types.get(row.type_id)
         assert kind is not None, "a type is never deleted while it has activities"
         shown, empty, direction = [], [], ""
@@ -118,6 +126,10 @@ class _Cards:
         user, author = self.lookups.user(row.user_id), self.lookups.user(row.created_by_id)
         contact = self.lookups.contact(row.contact_id)
         lead = row.lead if Activity.lead.is_cached(row) else None
+        edit, delete = can_edit_activity(self.actor, row, kind), can_delete_activity(self.actor, row, kind)
+        if edit and row.is_draft:
+            edit = can_view_draft(self.actor, row)
+        log = can_log(self.actor, kind)
         return Card(
             id=row.public_id,
             activity=row,
@@ -134,10 +146,14 @@ class _Cards:
             is_draft=row.is_draft,
             is_pinned=row.pinned_at is not None,
             is_future=row.activity_at > self.now,
-            can_edit=bool(can_edit_activity(self.actor, row, kind))
-            and (not row.is_draft or bool(can_view_draft(self.actor, row))),
-            can_delete=bool(can_delete_activity(self.actor, row, kind)),
-            can_copy=not row.is_draft and not kind.system and bool(can_log(self.actor, kind)),
+            can_edit=bool(edit),
+            can_delete=bool(delete),
+            can_copy=not row.is_draft and not kind.system and bool(log),
+            can_comment=bool(can_comment(row, kind)),
+            edit_reason="" if edit else edit.reason,
+            delete_reason="" if delete else delete.reason,
+            copy_reason="" if log else log.reason,
+            comments=comments,
         )
 
 

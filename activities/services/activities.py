@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from activities.builtin import BUILTINS
 from activities.models import Activity, Comment
 from activities.queries import TypeInfo, type_catalog
 from activities.services.facts import count_published, refresh_facts
+from activities.services.typed import about_of
 from crm import events, ids
 from crm.customfields.catalog import Catalog, catalog
 from crm.customfields.cleaning import clean_values
@@ -161,6 +162,10 @@ def update_activity(
         if custom is not None or publishing:
             raw = raw_by_id(known, kind, custom or {})
             if publishing and activity.draft_data and partial:
+                about = about_of(actor, activity)
+                activity_at = activity_at or about.activity_at
+                contact = about.contact if contact is UNSET and about.contact else contact
+                user = about.user if user is UNSET and about.user else user
                 typed = {key: value for key, value in activity.draft_data.items() if key.startswith("cf_")}
                 raw = {key: value for key, value in typed.items() if _is_field(known, kind, key)} | raw
             activity.values = clean_values(
@@ -228,10 +233,7 @@ def delete_activity(actor: Membership, activity: Activity) -> Event:
         if activity.is_draft:
             authorize(can_view_draft(actor, activity))
         state = activity_state(activity)
-        state["comments"] = [
-            {"author_id": row.author_id, "text": row.text, "date_created": row.date_created.isoformat()}
-            for row in Comment.objects.filter(activity=activity).order_by("pk")
-        ]
+        state["comments"] = comment_states([activity.pk]).get(activity.pk, [])
         event = events.record(actor, "deleted", event_type(kind), activity.pk, lead_id=activity.lead_id, before=state)
         known = catalog(actor.organization)
         delete_index(activity.lead_id, [use.field.id for use in known.uses(kind.fieldset_id)], [activity.pk])
@@ -279,6 +281,7 @@ def restore_activity(actor: Membership, event: Event) -> Activity:
             Comment(
                 organization=actor.organization, activity=activity, author_id=row["author_id"], text=row["text"],
                 date_created=datetime.fromisoformat(row["date_created"]),
+                date_updated=datetime.fromisoformat(row.get("date_updated") or row["date_created"]),
             )
             for row in state.get("comments", [])
         )  # fmt: skip
@@ -299,8 +302,8 @@ class _Authored:
         self.created_by_id, self.user_id = state["created_by_id"], state["user_id"]
 
 
-def activity_state(activity: Activity) -> dict[str, Any]:
-    """Return what the event log keeps of an activity: everything needed to bring it back. JSON-able."""
+def activity_state(activity: Any) -> dict[str, Any]:
+    """Return what the event log keeps of an activity (or its `bulk.Row`): everything needed to bring it back. JSON-able."""
     return {
         "type_id": activity.type_id,
         "status": str(activity.status),
@@ -314,6 +317,24 @@ def activity_state(activity: Activity) -> dict[str, Any]:
         "external_id": activity.external_id,
         "draft_data": activity.draft_data,
         **{f"custom.{key}": value for key, value in activity.values.items()},
+    }
+
+
+def comment_states(activity_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return what the log of a deleted activity keeps of its comments, oldest first, by the activity's id."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in Comment.objects.filter(activity_id__in=activity_ids).order_by("pk"):
+        found.setdefault(row.activity_id, []).append(comment_state(row))
+    return found
+
+
+def comment_state(comment: Comment) -> dict[str, Any]:
+    """Return what the event log keeps of a comment. JSON-able."""
+    return {
+        "author_id": comment.author_id,
+        "text": comment.text,
+        "date_created": comment.date_created.isoformat(),
+        "date_updated": comment.date_updated.isoformat(),
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.utils import timezone
 
-from activities.models import Activity, LeadActivityFact
+from activities.models import Activity, Comment, LeadActivityFact
 from activities.queries import type_catalog
-from activities.services.activities import activity_state, event_type, local_day
+from activities.services.activities import activity_state, comment_state, event_type, local_day
 from activities.services.facts import count_published
 from activities.services.merging import lock_activities_of, move_activities
 from crm import events
@@ -37,13 +38,15 @@ def status_changed(actor: Membership, lead: Lead, old: LeadStatus, new: LeadStat
 def lead_deleted(actor: Membership, lead: Lead) -> None:
     """Record an event for each activity that goes with the lead, and drop its facts. Rows go with the lead's."""
     types = type_catalog(actor.organization)
+    comments: dict[int, list[dict[str, Any]]] = {}
+    for comment in Comment.objects.filter(activity__lead=lead).order_by("pk").iterator(chunk_size=1000):
+        comments.setdefault(comment.activity_id, []).append(comment_state(comment))
     rows = []
     for activity in Activity.with_drafts.filter(lead=lead).iterator(chunk_size=1000):
         kind = types.get(activity.type_id)
         if kind is not None:
-            rows.append(
-                events.EventRow("deleted", event_type(kind), activity.pk, lead.pk, before=activity_state(activity))
-            )
+            state = activity_state(activity) | {"comments": comments.get(activity.pk, [])}
+            rows.append(events.EventRow("deleted", event_type(kind), activity.pk, lead.pk, before=state))
     events.record_many(actor, rows)
     LeadActivityFact.objects.filter(lead_id=lead.pk).delete()
 

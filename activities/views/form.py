@@ -50,7 +50,16 @@ def _forms(
         uses, actor=actor, lookups=lookups, data=data, initial=shown.values if shown else None,
         raw=shown.draft_data if shown else None, require=True,
     )  # fmt: skip
+    _number_keys(values)
     return FormParts(AboutForm(actor, lookups, activity, data), values)
+
+
+def _number_keys(form: ValueForm) -> None:
+    """Let the keys 1 to 9 choose the outcome: the field a built-in kind names so, else the first one with choices."""
+    offered = [name for name, use in form.uses.items() if use.field.kind.has_options and not form.fields[name].disabled]
+    offered.sort(key=lambda name: not form.uses[name].field.builtin.endswith((".outcome", ".disposition")))
+    if offered:
+        form.fields[offered[0]].widget.attrs["data-number-keys"] = ""
 
 
 def _form_page(

@@ -28,7 +28,6 @@ function start(form) {
     if (event.target === form && event.detail.successful) { state.done = true; forget(state); }
     if (event.target === form && !event.detail.successful && !event.detail.xhr?.status) keep(state, "The server cannot be reached.");
   });
-  for (const control of form.querySelectorAll("textarea[data-grow]")) grow(control);
   offer(state);
   const first = form.querySelector("[data-focus], .is-invalid, input:not([type=hidden]), select, textarea");
   if (first && !document.querySelector("dialog[open]")) first.focus({ preventScroll: false });
@@ -41,7 +40,6 @@ function snapshot(form) {
 
 function changed(state) {
   if (!state.form.dataset.autosave || state.done) return;
-  for (const control of state.form.querySelectorAll("textarea[data-grow]")) grow(control);
   clearTimeout(state.timer);
   state.timer = setTimeout(() => save(state), PAUSE);
 }
@@ -190,11 +188,6 @@ function conflict(state, answer) {
   box.append(words);
   box.hidden = false;
   keep(state, "Not saved: two versions.");
-}
-
-function grow(control) {
-  control.style.height = "auto";
-  control.style.height = `${Math.min(control.scrollHeight + 2, 600)}px`;
 }
 
 function each(root) {
