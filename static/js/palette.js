@@ -25,6 +25,10 @@ function choose(row) {
   row.scrollIntoView({ block: "nearest" });
 }
 
+// Rows answer what was typed when they were asked for: Enter before they are there waits for them.
+let asked = null;
+let waiting = false;
+
 if (palette) {
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, textarea, select, [contenteditable=true]");
@@ -61,7 +65,8 @@ if (palette) {
       choose(list[paged]);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      (current() || list[0])?.click();
+      if (asked !== input.value) waiting = true;
+      else (current() || list[0])?.click();
     } else if (event.key === "Escape") {
       event.preventDefault();
       palette.close();
@@ -71,7 +76,17 @@ if (palette) {
     const row = event.target.closest('[role="option"]');
     if (row && row !== current()) choose(row);
   });
-  results.addEventListener("htmx:afterSettle", () => choose(rows()[0]));
+  input.addEventListener("htmx:beforeRequest", () => (asked = null));
+  input.addEventListener("htmx:configRequest", (event) => (event.detail.elt.dataset.asking = input.value));
+  input.addEventListener("input", () => (waiting = false));
+  results.addEventListener("htmx:afterSettle", () => {
+    asked = input.dataset.asking;
+    choose(rows()[0]);
+    if (waiting && asked === input.value) {
+      waiting = false;
+      rows()[0]?.click();
+    }
+  });
   results.addEventListener("click", (event) => {
     if (event.target.closest('[role="option"]')) palette.close();
   });

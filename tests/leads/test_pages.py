@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from activities.models import Activity
@@ -401,3 +402,45 @@ def test_statuses_are_for_those_who_may(world: World) -> None:
     with scope(world.ours.organization):
         assert statuses()[0].label == first.label
     assert Event.unscoped.count() == before
+
+
+# --- the palette ------------------------------------------------------------------------------------------------------
+def found_by(client: Client, words: str) -> str:
+    return text(client.get("/o/ours/palette/", {"q": words}, headers=HTMX))
+
+
+@pytest.mark.parametrize(
+    "words", ["Bluth", "hello@bluth", "+1 (202) 555-0102", "2025550102", "contact bluth", "BLUTH.example"]
+)
+def test_the_palette_finds_leads_and_contacts(world: World, client: Client, words: str) -> None:
+    page = found_by(client, words)
+    contact = Contact.unscoped.get(lead=world.ours.leads[1])
+    assert f"/leads/{world.ours.leads[1].public_id}/" in page and f"#contact_{contact.public_id}" in page
+    assert "Cyberdyne" not in page and world.theirs.leads[1].public_id not in page
+
+
+def test_the_palette_finds_pages_the_member_may_open(world: World, client: Client) -> None:
+    assert "/o/ours/settings/statuses/" in found_by(client, "lead stat")
+    assert "/o/ours/tasks/" in found_by(client, "overdue")
+    everything = text(client.get("/o/ours/palette/", headers=HTMX))
+    assert "/o/ours/leads/new/" in everything
+    nothing = found_by(client, "zzzz")
+    assert "Nothing has the words" in nothing and "?q=zzzz" in nothing
+    from leads.views.palette import DESTINATIONS, pages_for
+
+    with scope(world.ours.organization):
+        assert len(pages_for(world.ours.admin, "")) == len(DESTINATIONS)
+        for member in world.ours.members:
+            for page in pages_for(member, ""):
+                assert signed_in(member).get(page.url).status_code in (200, 302), (member, page.url)
+
+
+def test_the_palette_takes_a_constant_number_of_queries(
+    world: World, client: Client, django_assert_num_queries: Any
+) -> None:
+    found_by(client, "e")
+    with django_assert_num_queries(PALETTE_QUERIES):
+        found_by(client, "e")
+
+
+PALETTE_QUERIES = 8 + (4 if connection.vendor == "postgresql" else 0)
