@@ -63,7 +63,10 @@ def _facts(rows: Rows) -> Mapping[tuple[int, int], LeadActivityFact]:
 
 
 def _fact_sql(kind: TypeInfo, what: str) -> str:
-    return f"(SELECT f.{what} FROM lead_activity_fact f WHERE f.lead_id = {{row}}.id AND f.type_id = {int(kind.id)})"
+    return (
+        f"(SELECT f.{what} FROM lead_activity_fact f "  # noqa: S608 (constants and row numbers)
+        f"WHERE f.lead_id = {{row}}.id AND f.type_id = {int(kind.id)})"
+    )
 
 
 def _count(kind: TypeInfo) -> ResultColumn:
@@ -103,7 +106,8 @@ def _last_value(kind: TypeInfo, use: Use) -> ResultColumn:
     # The latest activity that has a value in the index is the one whose value is shown.
     table = {"text": "value_text", "number": "value_number", "moment": "value_moment", "ref": "value_ref"}
     latest = (
-        f"(SELECT a.id FROM activities_activity a JOIN {table[known.kind.storage]} w ON w.field_id = {int(known.id)} "
+        "(SELECT a.id FROM activities_activity a "  # noqa: S608 (constants and row numbers)
+        f"JOIN {table[known.kind.storage]} w ON w.field_id = {int(known.id)} "
         f"AND w.lead_id = a.lead_id AND w.record_key = a.id WHERE a.lead_id = {{row}}.id AND a.type_id = {int(kind.id)} "
         "AND a.status = 'published' ORDER BY a.activity_at DESC, a.id DESC LIMIT 1)"
     )

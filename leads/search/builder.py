@@ -180,6 +180,9 @@ class Writer:
         trees: list[Tree] = [
             {"type": "field_condition", "field": _field_tree(part.name, source), "condition": one} for one in found
         ]
+        if part.op == "any-empty":
+            trees.append({"type": "field_condition", "field": _field_tree(part.name, source),
+                          "condition": {"type": "exists"}, "negate": True})  # fmt: skip
         return _turned(trees[0] if len(trees) == 1 else {"type": joined, "queries": trees}, negate)
 
     def named(self, target: str, values: tuple[str, ...]) -> list[str]:

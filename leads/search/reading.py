@@ -78,15 +78,19 @@ class _Reader:
         return Group(match=match[str(tree["type"]), negate], children=children)
 
     def several(self, tree: Mapping[str, Any], source: Source) -> Condition | None:
-        """Return one condition for *has all of* and for several sorts of members, which are several nodes of a tree."""
+        """Return one condition for what takes several nodes: *has all of*, several sorts of members, *empty or any of*."""
         found = [self.condition(child, source, 0) if _is_plain(child) else None for child in tree["queries"]]
-        if len(found) < 2 or any(one is None or one.op != "any" for one in found):
-            return None
         plain = [one for one in found if one is not None]
-        if len({one.name for one in plain}) != 1:
+        if len(plain) < 2 or len(plain) < len(found) or len({one.name for one in plain}) != 1:
             return None
         asks = asks_for(field_of(self.actor, source, plain[0].name), plain[0].name)
         values = tuple(value for one in plain for value in one.values)
+        ops = [one.op for one in plain]
+        if ops[-1] == "missing" and set(ops[:-1]) == {"any"} and asks in ("term", "terms", "user"):
+            if tree["type"] == "or" and not tree.get("negate") and (asks == "user" or len(ops) == 2):
+                return Condition(name=plain[0].name, op="any-empty", values=values)
+        if set(ops) != {"any"}:
+            return None
         if asks == "user" and tree["type"] == "or":
             return Condition(name=plain[0].name, op="none" if tree.get("negate") else "any", values=values)
         if asks == "terms" and tree["type"] == "and" and not tree.get("negate") and len(values) == len(plain):
@@ -163,7 +167,11 @@ class _Reader:
 
 
 def _is_plain(tree: Any) -> bool:
-    return isinstance(tree, Mapping) and tree.get("type") == "field_condition" and not tree.get("negate")
+    """Return whether a node is a condition; a negated one only when it says *is empty*."""
+    if not isinstance(tree, Mapping) or tree.get("type") != "field_condition":
+        return False
+    condition = tree.get("condition")
+    return not tree.get("negate") or (isinstance(condition, Mapping) and condition.get("type") == "exists")
 
 
 def _how(tree: Mapping[str, Any]) -> tuple[str, str] | None:

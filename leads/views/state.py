@@ -228,6 +228,8 @@ def _columns(given: QueryDict, saved: Sequence[str]) -> list[str]:
     asked = given.getlist("columns")
     found = [key for text in asked for key in text.split(",") if key] if asked else list(saved)
     verb, _, key = given.get("do", "").partition(":")
+    if not verb.startswith("column-") and given.get("default-columns", "-") == ",".join(found):
+        return []  # the form only repeats what is shown when nothing is chosen
     if verb == "column-add" and given.get("column"):
         found.append(given["column"])
     if key in found and verb in ("column-remove", "column-left", "column-right"):

@@ -16,6 +16,7 @@ function enhance(select) {
     placeholder: select.dataset.placeholder || undefined,
     create: "create" in select.dataset,
     maxOptions: 500,
+    refreshThrottle: 0, // Enter takes what was typed, not what the list showed before
     allowEmptyOption: false,
     closeAfterSelect: !several,
     hideSelected: several,
