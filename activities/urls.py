@@ -19,6 +19,7 @@ urlpatterns = [
     path("activities/<str:activity_id>/discard/", drafts.discard, name="discard"),
     path("activities/<str:activity_id>/restore/", cards.restore, name="restore"),
     path("activities/<str:activity_id>/history/", history.history, name="history"),
+    path("activities/<str:activity_id>/history/restore/", history.restore_earlier, name="restore_earlier"),
     path("activities/<str:activity_id>/comments/", comments.comments, name="comments"),
     path("comments/<str:comment_id>/edit/", comments.comment_edit, name="comment_edit"),
     path("comments/<str:comment_id>/delete/", comments.comment_delete, name="comment_delete"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from activities.builtin import BUILTINS
 from activities.models import ActivityType
 from crm import ids
 from crm.errors import NotFound
@@ -40,6 +41,11 @@ class TypeInfo:
     @property
     def is_custom(self) -> bool:
         return not self.builtin
+
+    @property
+    def event_type(self) -> str:
+        """The object type of events about activities of this type."""
+        return BUILTINS[self.builtin].event_type if self.builtin else "activity.custom_activity"
 
 
 @dataclass(frozen=True)

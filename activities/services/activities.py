@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from activities.builtin import BUILTINS
 from activities.models import Activity, Comment
 from activities.queries import TypeInfo, type_catalog
 from activities.services.facts import count_published, refresh_facts
@@ -41,7 +40,7 @@ def type_of(actor: Membership, activity: Activity) -> TypeInfo:
 
 def event_type(kind: TypeInfo) -> str:
     """Return the object type of events about activities of this type."""
-    return BUILTINS[kind.builtin].event_type if kind.builtin else "activity.custom_activity"
+    return kind.event_type
 
 
 def raw_by_id(known: Catalog, kind: TypeInfo, custom: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def restore(request: HttpRequest, activity_id: str) -> HttpResponse:
     found = (
         Event.objects.filter(
             object_id=ids.decode("acti", activity_id) or 0, action="deleted", user_id=request.actor.user_id,
-            object_type__startswith="activity.",
+            object_type__in={kind.event_type for kind in queries.type_catalog(request.organization).types},
         )
         .order_by("-pk")
         .first()

@@ -240,3 +240,13 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   event.target.parentElement.querySelector(".dropdown-item:not([hidden])")?.click();
 });
+
+// A panel below a card (its history) closes and gives the focus back to the card's menu.
+document.addEventListener("click", (event) => {
+  const close = event.target.closest("[data-close-panel]");
+  if (!close) return;
+  const card = close.closest("article");
+  if (!card) return history.back();
+  close.closest(".tp-history").remove();
+  card.querySelector("[data-bs-toggle=dropdown]")?.focus();
+});
