@@ -1,7 +1,7 @@
 from django.urls import include, path
 
 from activities import views_access, views_list, views_settings
-from activities.views import cards, comments, drafts, form, history, timeline
+from activities.views import cards, comments, drafts, form, history, several, timeline
 
 app_name = "activities"
 
@@ -11,6 +11,9 @@ urlpatterns = [
     path("leads/<str:lead_id>/timeline/", timeline.timeline, name="timeline"),
     path("leads/<str:lead_id>/log/<str:type_id>/", form.form_new, name="form_new"),
     path("leads/<str:lead_id>/log/<str:type_id>/autosave/", form.autosave_new, name="autosave"),
+    path("leads/<str:lead_id>/timeline/delete/", several.delete_selected, name="delete_selected"),
+    path("activities/undo/<str:request_id>/", several.restore_deleted, name="restore_deleted"),
+    path("choices/leads/", several.lead_choices, name="lead_choices"),
     path("activities/<str:activity_id>/", timeline.permalink, name="permalink"),
     path("activities/<str:activity_id>/edit/", form.form_edit, name="edit"),
     path("activities/<str:activity_id>/autosave/", form.autosave_existing, name="autosave_existing"),

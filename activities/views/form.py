@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,16 +19,19 @@ from activities.queries import TypeInfo
 from activities.services import activities as logging
 from activities.services import drafts as drafting
 from activities.services.drafts import DraftConflict
+from activities.services.several import log_on_leads
+from activities.services.typed import ABOUT
 from crm import ids
 from crm.access import member_page
 from crm.customfields.catalog import catalog
 from crm.customfields.forms import ValueForm, raw_input, value_form
 from crm.customfields.lookups import Lookups
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound, PlanLimitReached
+from crm.fieldkinds import many
 from crm.htmx import redirect_to, render_page, toast
 from crm.permissions import authorize, can_edit_activity, can_log
 from leads.models import Contact, Lead
-from leads.queries import lead_for
+from leads.queries import lead_for, visible_leads
 
 
 @dataclass
@@ -36,6 +40,7 @@ class FormParts:
 
     about: AboutForm
     values: ValueForm
+    also: list[Lead] = field(default_factory=list)
 
 
 def _forms(
@@ -51,7 +56,20 @@ def _forms(
         raw=shown.draft_data if shown else None, require=True,
     )  # fmt: skip
     _number_keys(values)
-    return FormParts(AboutForm(actor, lookups, activity, data), values)
+    return FormParts(AboutForm(actor, lookups, activity, data), values, _also(request, lead, activity))
+
+
+def _also(request: HttpRequest, lead: Lead, activity: Activity | None) -> list[Lead]:
+    """Return the other leads chosen in this form, or kept in this draft; what is not there any more is left out."""
+    typed = (
+        request.POST.getlist("also")
+        if request.method == "POST"
+        else ((activity and activity.draft_data) or {}).get("also")
+    )
+    numbers = [ids.decode("lead", value) or 0 for value in many(typed)]
+    if not numbers or (activity and not activity.is_draft):
+        return []
+    return list(visible_leads(request.actor).filter(pk__in=numbers).exclude(pk=lead.pk).order_by("name_fold", "pk"))
 
 
 def _number_keys(form: ValueForm) -> None:
@@ -79,6 +97,8 @@ def _form_page(
         "activity": activity,
         "form": parts.values,
         "about": parts.about,
+        "also": parts.also,
+        "may_log_on_more": activity is None or activity.is_draft,
         "action": action,
         "autosave_url": autosave if activity is None or activity.is_draft else "",
         "revision": activity.revision if activity else "",
@@ -147,14 +167,15 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
         "user": _user(ref.id) if ref else actor.user,
         "activity_at": about["activity_at"],
     }
+    done: list[Activity] = []
     try:
-        if activity is None:
-            logged = logging.log_activity(actor, lead, kind, **given)
-        else:
+        if activity is None or activity.is_draft:
             # An autosave may have raised the draft's revision after this form was drawn; its author publishes what is typed.
-            revision = None if activity.is_draft else _revision(request)
+            done = log_on_leads(actor, lead, kind, [row.pk for row in parts.also], draft=activity, **given)
+            logged = done[0]
+        else:
             logged = logging.update_activity(
-                actor, activity, status="published", revision=revision, partial=False, **given
+                actor, activity, status="published", revision=_revision(request), partial=False, **given
             )
     except InvalidInput as error:
         parts.values.add_errors(error.fields or {"": error.message})
@@ -171,7 +192,17 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
         return _form_page(
             request, lead, kind, activity, parts, 422, refusal=f"{error.message} What you typed is kept as a draft."
         )
+    words = f"{kind.name} published."
+    if len(done) > 1:
+        names = [lead.name, *(row.name for row in parts.also)]
+        rest = f" and {len(names) - 5} more leads" if len(names) > 6 else ""
+        shown = names[:5] if rest else names
+        words = f"{kind.name} published on {len(names)} leads: {', '.join(shown)}{rest}."
     page = reverse("leads:page", args=[request.organization.slug, lead.public_id])
+    if not request.htmx or not (request.htmx.current_url_abs_path or page).startswith(page):
+        # The next page says it; there a card stands in a timeline.
+        if len(done) > 1:
+            messages.success(request, words)
     if not request.htmx:
         return redirect(f"{page}#{logged.public_id}")
     if not (request.htmx.current_url_abs_path or page).startswith(page):
@@ -179,7 +210,7 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
         return redirect_to(request, f"{page}#{logged.public_id}")
     card = queries.cards_of(actor, [logged])[0]
     response = render(request, "activities/_published.html", {"card": card, "lead": lead})
-    return toast(response, f"{kind.name} published.")
+    return toast(response, words)
 
 
 def _user(user_id: int) -> Any:
@@ -198,7 +229,7 @@ def _typed(request: HttpRequest, parts: FormParts) -> dict[str, Any]:
     found = {
         name: raw_input(request.POST, name, use) for name, use in parts.values.uses.items()
     }  # fmt: skip
-    return found | {key: request.POST.get(key, "") for key in ("activity_at", "contact", "user")}
+    return found | {key: request.POST.get(key, "") for key in ABOUT} | {"also": request.POST.getlist("also")}
 
 
 def _keep_draft(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activity | None) -> HttpResponse:

@@ -12,6 +12,7 @@ from activities.queries import TimelineFilters
 from crm.access import member_page
 from crm.customfields.lookups import Lookups
 from crm.htmx import render_page
+from crm.permissions import Perm, has
 from leads.queries import lead_for
 
 
@@ -41,13 +42,18 @@ def timeline(request: HttpRequest, lead_id: str) -> HttpResponse:
         "filters": filters,
         "focus": given.get("activity", ""),
         "timeline_url": here,
+        "plain_url": reverse("leads:page", args=[request.organization.slug, lead.public_id]),
         "current_url": f"{here}?{_without(given, 'activity', 'after').urlencode()}",
         "more_url": f"{here}?{more.urlencode()}" if page.next_cursor else "",
         "is_filtered": bool(filters.type_ids or filters.user_id or filters.text),
+        "may_bulk_delete": bool(has(request.actor, Perm.BULK_DELETE)),
     }
     if given.get("after"):
         return render_page(request, "activities/timeline.html", context, "activities/_more.html")
-    response = render_page(request, "activities/timeline.html", context, "activities/_timeline.html")
+    # The filters ask for the rows only, so that they keep the focus; both fragments hold the same rows.
+    only_rows = request.headers.get("HX-Target") == "timeline-list"
+    fragment = "activities/_filtered.html" if only_rows else "activities/_timeline.html"
+    response = render_page(request, "activities/timeline.html", context, fragment)
     if "words" in given:
         # The filters were sent: the lead page's own address keeps them.
         kept = given.copy()

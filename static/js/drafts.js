@@ -250,3 +250,42 @@ document.addEventListener("click", (event) => {
   close.closest(".tp-history").remove();
   card.querySelector("[data-bs-toggle=dropdown]")?.focus();
 });
+
+// A permalink opens the lead at its card, wherever paging or filters would have it.
+document.addEventListener("htmx:load", (event) => {
+  const card = new URLSearchParams(location.search).has("activity") && event.detail.elt.querySelector?.(".tp-found");
+  if (!card || document.documentElement.dataset.found) return;
+  document.documentElement.dataset.found = card.id;
+  card.tabIndex = -1;
+  card.scrollIntoView({ block: "center" });
+  card.focus({ preventScroll: true });
+});
+
+// Rows came anew: the selection counts what is there now.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.elt.id !== "timeline-list") return;
+  const box = event.detail.elt.querySelector("[data-select]");
+  const bar = document.querySelector("#timeline [data-selection-bar]");
+  if (box) box.dispatchEvent(new Event("change", { bubbles: true }));
+  else if (bar) bar.hidden = true;
+});
+document.addEventListener("click", (event) => {
+  const close = event.target.closest("[data-close-notice]");
+  const notice = close && document.querySelector("#timeline #delete-selected");
+  if (!notice) return;
+  event.preventDefault();
+  const empty = document.createElement("div");
+  empty.id = "delete-selected";
+  notice.replaceWith(empty);
+});
+
+// A menu made of <details data-close-outside> closes like a menu.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details[data-close-outside][open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && event.target.closest?.("details[data-close-outside][open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
