@@ -28,7 +28,7 @@ from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, has
 from crm.tenancy import scope
 from leads.api import leads_json
-from leads.legacy import read_legacy
+from leads.legacy import legacy_leads
 from leads.queries import visible_leads
 from leads.search.run import count, parse, run
 
@@ -99,7 +99,7 @@ def _count(actor: Membership, asked: dict[str, Any], zone: Any) -> int:
     if asked["tree"]:
         found = count(actor, parse(asked["tree"], actor))
     else:
-        found = visible_leads(actor).filter(read_legacy(asked["text"], zone)[0]).count()
+        found = legacy_leads(actor, visible_leads(actor), asked["text"], zone)[0].count()
     limit = asked["results_limit"]
     return found if limit is None else min(found, max(0, limit))
 
@@ -194,10 +194,10 @@ def _lead_ids(actor: Membership, asked: dict[str, Any]) -> Iterator[list[int]]:
             left, cursor = left - len(page.ids), page.next_cursor
             if not cursor:
                 return
-    condition = read_legacy(asked["text"], actor.zone)[0]
+    rows_asked = legacy_leads(actor, visible_leads(actor), asked["text"], actor.zone)[0]
     last = 0
     while left > 0:
-        rows = visible_leads(actor).filter(condition, pk__gt=last).order_by("pk").values_list("pk", flat=True)
+        rows = rows_asked.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)
         found = list(rows[: int(min(left, PAGE))])
         if not found:
             return

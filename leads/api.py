@@ -28,8 +28,8 @@ from crm.api_people import organization_parts
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
 from leads import services
-from leads.legacy import read_legacy
-from leads.models import Contact, Lead, LeadStatus, SmartView, Task
+from leads.legacy import legacy_leads
+from leads.models import Contact, Lead, LeadStatus, Task
 from leads.queries import (
     contact_for,
     lead_for,
@@ -157,25 +157,6 @@ def task_json(request: HttpRequest, task: Task) -> dict[str, Any]:
     }
 
 
-def view_json(request: HttpRequest, view: SmartView) -> dict[str, Any]:
-    return {
-        "id": view.public_id,
-        "name": view.name,
-        "description": view.description,
-        "type": view.lists,
-        "query": view.text or None,
-        "s_query": {"query": view.query, "results_limit": None, "sort": []},
-        "is_shared": view.shared,
-        "shared_with": [],
-        "is_user_dependent": False,
-        "selected_fields": view.columns,
-        "user_id": user_id_of(view.owner_id),
-        "organization_id": request.organization.public_id,
-        "date_created": stamp(view.date_created),
-        "date_updated": stamp(view.date_updated),
-    }
-
-
 organization_parts.append(
     lambda request: {"lead_statuses": [status_json(request, row) for row in status_rows(request)]}
 )
@@ -221,8 +202,8 @@ def list_leads(request: HttpRequest) -> Any:
     rows = visible_leads(request.actor)
     order = ["-date_created", "-pk"]
     if text := request.GET.get("query", "").strip():
-        condition, asked = read_legacy(text, request.zone)
-        rows, order = rows.filter(condition), asked or order
+        rows, asked = legacy_leads(request.actor, rows, text, request.zone)
+        order = asked or order
     if view_id := request.GET.get("saved_search_id"):
         from django.db.models.expressions import RawSQL
 

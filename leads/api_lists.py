@@ -1,4 +1,4 @@
-"""REST doors to lead statuses, tasks and Smart Views."""
+"""REST doors to lead statuses and tasks."""
 
 from __future__ import annotations
 
@@ -20,20 +20,16 @@ from crm.api import (
     shows,
     user_numbers,
 )  # fmt: skip
-from crm.errors import InvalidInput
 from crm.permissions import visible_lead_filter
 from leads import services
-from leads.api import lead_given, status_json, status_rows, task_json, view_json
-from leads.models import SmartView, Task
+from leads.api import lead_given, status_json, status_rows, task_json
+from leads.models import Task
 from leads.queries import (
-    smart_view_for,
-    smart_views_for,
     status_for,
     task_for,
 )  # fmt: skip
-from leads.search.run import parse
 
-router = Router(tags=["Statuses, tasks, Smart Views"])
+router = Router(tags=["Statuses, tasks"])
 
 
 # --- statuses ---------------------------------------------------------------------------------------------------------
@@ -157,50 +153,4 @@ def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
 @router.delete("/task/{task_id}/", summary="Delete a task", openapi_extra=shows({}))
 def delete_task(request: HttpRequest, task_id: str) -> Any:
     services.delete_task(request.actor, task_for(request.actor, task_id))
-    return {}
-
-
-# --- Smart Views ------------------------------------------------------------------------------------------------------
-class ViewBody(Body):
-    name: str = ""
-    description: str | None = None
-    type: str = "lead"
-    is_shared: bool = False
-    s_query: dict[str, Any] | None = None
-    query: str | None = None
-
-
-@router.get("/saved_search/", summary="List Smart Views")
-def list_views(request: HttpRequest) -> Any:
-    """Your own and the shared ones. `type` (default all): lead, contact, custom_activity."""
-    kinds = listed(request, "type")
-    rows = [row for row in smart_views_for(request.actor) if kinds is None or row.lists in kinds]
-    return listing(request, rows, lambda page: [view_json(request, row) for row in page], maximum=600)
-
-
-@router.post("/saved_search/", summary="Save a Smart View")
-def create_view(request: HttpRequest, body: ViewBody) -> Any:
-    tree = (body.s_query or {}).get("query")
-    if body.type not in SmartView.Lists.values:
-        raise InvalidInput(
-            fields={"type": f"“{body.type}” cannot be saved. Use one of: {', '.join(SmartView.Lists.values)}."}
-        )
-    if tree is None:
-        raise InvalidInput(fields={"s_query": "This field is required: {“query”: {…}} as in /data/search/."})
-    parse(tree, request.actor)
-    view = services.save_smart_view(
-        request.actor, name=body.name, query=tree, text=body.query or "", lists=body.type, shared=body.is_shared,
-        description=body.description or "",
-    )  # fmt: skip
-    return view_json(request, view)
-
-
-@router.get("/saved_search/{view_id}/", summary="One Smart View")
-def get_view(request: HttpRequest, view_id: str) -> Any:
-    return view_json(request, smart_view_for(request.actor, view_id))
-
-
-@router.delete("/saved_search/{view_id}/", summary="Delete a Smart View", openapi_extra=shows({}))
-def delete_view(request: HttpRequest, view_id: str) -> Any:
-    services.delete_smart_view(request.actor, smart_view_for(request.actor, view_id))
     return {}

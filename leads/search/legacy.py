@@ -1,18 +1,24 @@
 """The old text language of `GET /lead/?query=…` (`spec/api.md` 2.8), the part that shipped clients send, as a search tree.
 
-Words are ANDed; `not`, `or` and parentheses combine. Anything that is not an expression is a word for the free-text box.
+Words are ANDed; `not`, `-`, `or` and parentheses combine. Anything that is not an expression is a word of the lead's text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from crm import ids
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput
+from crm.fieldkinds import normal_phone
 from crm.models import Membership
 from leads.models import LeadStatus
 
@@ -38,29 +44,30 @@ RELATED = {
     "activities": "activity", "custom_activities": "activity.custom_activity",
 }  # fmt: skip
 COMMUNICATIONS = ("activity.call", "activity.email", "activity.sms")
+# “+” of an offset that was sent unquoted in an address arrives as a blank.
+_LOST_PLUS = re.compile(r"(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)(?=[\s)\"]|$)")
 NOTHING = {"type": "match_all", "negate": True}
 
 
 @dataclass
 class Legacy:
-    """`tree` for `parse`, `text` for the free-text box, `sort` (with `-`), and `part` (k, n) of a slice."""
+    """`tree` for `parse`, `sort` (with `-`, empty: not asked for), and `part` (k, n) of a slice."""
 
     tree: dict[str, Any]
-    text: str = ""
     sort: str = ""
     part: tuple[int, int] | None = None
-    words: list[str] = field(default_factory=list, repr=False)
 
 
-def read(query: str, actor: Membership) -> Legacy:
-    """Return what a legacy query asks. Raises `InvalidInput` that names what is not understood."""
+def read(query: str, actor: Membership, zone: ZoneInfo | None = None) -> Legacy:
+    """Return what a legacy query asks. Dates are of `zone` (the actor's). Raises `InvalidInput` for what is not understood."""
     if len(query) > 5000:
         raise InvalidInput(fields={"query": "The query is longer than 5,000 characters."})
-    reader = _Reader(actor, _tokens(query))
+    reader = _Reader(actor, _tokens(_LOST_PLUS.sub(r"\1+\2", query)), zone or actor.zone)
     tree = reader.any()
     if reader.peek() is not None:
         raise InvalidInput(fields={"query": f"“{reader.peek()[1]}” was not expected there. Check the parentheses."})
-    return Legacy(tree, " ".join(reader.words), reader.sort, reader.part)
+    head = {"type": "object_type", "object_type": "lead"}
+    return Legacy({"type": "and", "queries": [head, tree]}, reader.sort, reader.part)
 
 
 def _tokens(query: str) -> list[tuple[str, str]]:
@@ -99,12 +106,12 @@ def _related(name: str, query: dict[str, Any] | None = None, **more: Any) -> dic
 class _Reader:
     """Recursive descent: any = all (or all)*; all = term+; term = not term, (any), key op value, word."""
 
-    def __init__(self, actor: Membership, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, actor: Membership, tokens: list[tuple[str, str]], zone: ZoneInfo) -> None:
         self.actor = actor
+        self.zone = zone
         self.tokens = tokens
         self.at = 0
         self.depth = 0
-        self.words: list[str] = []
         self.sort = ""
         self.part: tuple[int, int] | None = None
 
@@ -148,9 +155,12 @@ class _Reader:
     def term(self, of: str) -> dict[str, Any] | None:
         if self._is_word("not"):
             self.take()
-            inner = self.term(of)
-            return None if inner is None else {"type": "and", "queries": [inner], "negate": True}
+            return self._not(of)
         kind, text = self.take()
+        if kind == "word" and len(text) > 1 and text.startswith("-") and not text[1].isdigit():
+            self.at -= 1
+            self.tokens[self.at] = (kind, text[1:])
+            return self._not(of)
         if (kind, text) == ("op", "("):
             inner = self.any(of)
             self._close()
@@ -172,8 +182,13 @@ class _Reader:
             return self._expression(text, operator, operand[1], of)
         if of != "lead":
             raise InvalidInput(fields={"query": f"“{text}” is not understood there."})
-        self.words.append(text)
-        return None
+        if not text.strip("* "):
+            return None
+        return {"type": "text", "value": text, "mode": "phrase" if kind == "quoted" else "beginning_of_words"}
+
+    def _not(self, of: str) -> dict[str, Any] | None:
+        inner = self.term(of)
+        return None if inner is None else {"type": "and", "queries": [inner], "negate": True}
 
     def _close(self) -> None:
         if self.peek() != ("op", ")"):
@@ -188,7 +203,7 @@ class _Reader:
             return self._of_activity(name, operator, given, of)
         handlers: dict[str, Callable[[str, str], dict[str, Any] | None]] = {
             "sort": self._sort, "slice": self._slice, "name": self._name, "company": self._name, "status": self._status,
-            "id": self._id, "has": self._has, "email_address": self._point("email"), "email": self._point("email"),
+            "lead_status": self._status, "id": self._id, "has": self._has, "email_address": self._point("email"), "email": self._point("email"),
             "phone_number": self._point("phone"), "phone": self._point("phone"), "url": self._point("url"),
             "times_communicated": self._communicated, "opportunities": self._no_opportunities,
         }  # fmt: skip
@@ -244,18 +259,19 @@ class _Reader:
         return _related(RELATED[given.lower()])
 
     def _point(self, channel: str) -> Callable[[str, str], dict[str, Any]]:
+        plain: Callable[[str], str] = normal_phone if channel == "phone" else str
         return lambda operator, given: _related(
-            f"contact_{channel}", self._text_or_any(channel, given, f"contact_{channel}", "exact_value")
+            f"contact_{channel}", self._text_or_any(channel, plain(given), f"contact_{channel}", "exact_value")
         )
 
     def _communicated(self, operator: str, given: str) -> dict[str, Any]:
-        if given == "0" and operator in (":", "="):
-            return {"type": "and", "queries": [_related(name, negate=True) for name in COMMUNICATIONS]}
-        if operator == ">" and given == "0":
-            return {"type": "or", "queries": [_related(name) for name in COMMUNICATIONS]}
-        raise InvalidInput(
-            fields={"query": "times_communicated can be asked as times_communicated:0 and times_communicated > 0."}
-        )
+        """Calls, emails and SMS together."""
+        if not re.fullmatch(r"\d{1,4}", given):
+            raise InvalidInput(fields={"query": "times_communicated is compared with a whole number."})
+        types = import_string(settings.SEARCHABLE_TYPES)(self.actor)
+        chosen = [kind.public_id for kind in types if kind.object_type in COMMUNICATIONS]
+        among = _field("custom_activity_type_id", {"type": "term", "values": chosen}, "activity")
+        return _related("activity", among, count=_count(operator, int(given)))
 
     def _no_opportunities(self, operator: str, given: str) -> dict[str, Any]:
         """There are none here, so opportunities:0 is every lead."""
@@ -300,9 +316,12 @@ class _Reader:
             period = {"type": "start_end_of_predefined_relative_period", "range": given.lower(), "which": "start"}
             moment = {"type": "now"} if given.lower() == "now" else period
         elif _ISO.fullmatch(given):
-            moment = given
+            moment = given if len(given) == 10 else self._instant(given)
         else:
             raise InvalidInput(fields={"query": f"“{given}” is not a date. Write 2026-01-31 or “7 days ago”."})
+        if operator in (":", "=") and isinstance(moment, dict) and "range" in moment:
+            ends = [{**moment, "which": which} for which in ("start", "end")]
+            return {"type": "moment_range", "on_or_after": ends[0], "before": ends[1]}
         if operator in (":", "="):
             if not (isinstance(moment, str) and len(moment) == 10):
                 raise InvalidInput(fields={"query": "Compare dates with >=, >, < or <=."})
@@ -311,6 +330,14 @@ class _Reader:
         if operator in (">=", "<"):
             return {"type": "moment_range", "on_or_after" if operator == ">=" else "before": moment}
         return {"type": "moment_range", "on_or_after" if operator == ">" else "before": _just_after(moment)}
+
+    def _instant(self, given: str) -> str:
+        """Return an ISO text with an offset; without one it is a time of the zone."""
+        try:
+            found = datetime.fromisoformat(given)
+        except ValueError:
+            raise InvalidInput(fields={"query": f"“{given}” is not a date. Write 2026-01-31T14:30."}) from None
+        return (found if found.tzinfo else found.replace(tzinfo=self.zone)).isoformat()
 
 
 def _just_after(moment: Any) -> Any:
