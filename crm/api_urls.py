@@ -14,8 +14,10 @@ from crm.api_events import router as events
 from crm.api_people import empty_router
 from crm.api_people import router as people
 from leads.api import router as leads
+from leads.api_bulk import router as bulk
 from leads.api_lists import router as lists
 from leads.api_search import router as search
+from leads.api_smart_views import router as smart_views
 from reporting.api import router as reports
 
 api = CloseApi(
@@ -27,7 +29,7 @@ api = CloseApi(
     urls_namespace="api",
 )
 for router in (
-    people, leads, lists, search, activities, builtin, types, imports, exports, reports, events, empty_router,
+    people, leads, lists, smart_views, bulk, search, activities, builtin, types, imports, exports, reports, events, empty_router,
 ):  # fmt: skip
     api.add_router("", router)
 

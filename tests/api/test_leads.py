@@ -61,7 +61,11 @@ def test_the_text_queries_of_old_clients(api: Api) -> None:
     assert names('email_address:"hello@bluth.example" sort:created') == ["Bluth"]
     assert names('not name:"Acme" sort:name') == ["Bluth", "Cyberdyne"]
     assert names("cyber") == ["Cyberdyne"]
-    api.get("lead/?query=calls:0", status=400)
+    assert names("calls:0 sort:name") == ["Acme", "Bluth", "Cyberdyne"] and names("has:calls") == []
+    assert names("(acme or bluth) not email_address:hello@acme.example") == ["Bluth"]
+    assert names("-acme -bluth") == ["Cyberdyne"] and names('contacts > 0 name:"Acme"') == ["Acme"]
+    assert sorted(names("slice:1/2") + names("slice:2/2")) == ["Acme", "Bluth", "Cyberdyne"]
+    api.get("lead/?query=nonsense:0", status=400)
 
 
 def test_contacts(api: Api, world: World) -> None:

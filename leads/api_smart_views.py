@@ -1,0 +1,162 @@
+"""REST door to Smart Views (`/saved_search/`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router
+
+from crm import ids
+from crm.api import Body, listed, listing, shows, stamp, user_id_of
+from crm.errors import InvalidInput
+from leads.models import SmartView
+from leads.queries import smart_view_for, smart_views_for
+from leads.search.language import object_type_of
+from leads.search.legacy import read
+from leads.services import smart_views as services
+
+router = Router(tags=["Smart Views"])
+# What Close calls a list of one kind of activities.
+KINDS = ("call", "email", "sms", "meeting", "note")
+EXAMPLE = {
+    "name": "Qualified", "type": "lead", "is_shared": True, "selected_fields": ["name", "status"],
+    "s_query": {"query": {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}]}, "sort": []},
+}  # fmt: skip
+
+
+class ViewBody(Body):
+    name: str | None = None
+    description: str | None = None
+    type: str | None = None
+    is_shared: bool | None = None
+    shared_with: list[str] | None = None
+    s_query: dict[str, Any] | None = None
+    query: str | None = None
+    selected_fields: list[str] | None = None
+
+
+def view_json(request: HttpRequest, view: SmartView) -> dict[str, Any]:
+    kind = object_type_of(view.query).partition(".")[2]
+    return {
+        "id": view.public_id,
+        "name": view.name,
+        "description": view.description,
+        "type": kind if kind in KINDS else view.lists,
+        "query": view.text or None,
+        "s_query": {"query": view.query, "results_limit": None, "sort": sort_json(view.sort, view.query)},
+        "is_shared": view.shared,
+        "shared_with": [ids.encode("group", pk) for pk in view.teams],
+        "sharing_settings": {"everybody": view.shared, "groups": [ids.encode("group", pk) for pk in view.teams]},
+        "is_user_dependent": _names_me(view.query),
+        "selected_fields": view.columns,
+        "user_id": user_id_of(view.owner_id),
+        "organization_id": request.organization.public_id,
+        "date_created": stamp(view.date_created),
+        "date_updated": stamp(view.date_updated),
+    }
+
+
+def _names_me(tree: Any) -> bool:
+    """Return whether a search finds something else for every member."""
+    if isinstance(tree, Mapping):
+        return tree.get("type") == "current_user" or any(_names_me(value) for value in tree.values())
+    return isinstance(tree, list) and any(_names_me(value) for value in tree)
+
+
+def sort_json(sort: str, tree: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a sort as `/data/search/` takes it."""
+    if not sort:
+        return []
+    name = sort.removeprefix("-")
+    regular = {"type": "regular_field", "object_type": object_type_of(tree) or "lead", "field_name": name}
+    field = {"type": "custom_field", "custom_field_id": name} if name.startswith("cf_") else regular
+    return [{"direction": "desc" if sort.startswith("-") else "asc", "field": field}]
+
+
+def sort_given(given: Any) -> str:
+    """Return the sort of an `s_query`."""
+    first = given[0] if isinstance(given, list) and given else {}
+    field = first.get("field") if isinstance(first, Mapping) else None
+    if not isinstance(field, Mapping):
+        return ""
+    name = str(field.get("custom_field_id") or field.get("field_name") or "")
+    return f"-{name}" if name and first.get("direction") == "desc" else name
+
+
+@router.get("/saved_search/", summary="List Smart Views", openapi_extra=shows(
+    {"data": [{"id": "save_…", **EXAMPLE}], "has_more": False},
+    query={"type": "lead (default), contact, custom_activity, call, email, sms, meeting, note", "type__in": "several, comma-joined"}))  # fmt: skip
+def list_views(request: HttpRequest) -> Any:
+    """Your own ones, those shared with everybody and with your groups."""
+    kinds = listed(request, "type") or [SmartView.Lists.LEADS]
+    rows = [row for row in smart_views_for(request.actor) if view_json(request, row)["type"] in kinds]
+    return listing(request, rows, lambda page: [view_json(request, row) for row in page], maximum=600)
+
+
+@router.post("/saved_search/", summary="Save a Smart View", openapi_extra=shows({"id": "save_…", **EXAMPLE}, sends=EXAMPLE))  # fmt: skip
+def create_view(request: HttpRequest, body: ViewBody) -> Any:
+    """`s_query` as in `/data/search/`, or `query` in the older text language. Sharing needs a permission."""
+    given = body.given()
+    kind = given.get("type") or SmartView.Lists.LEADS
+    lists = SmartView.Lists.ACTIVITIES if kind in KINDS else kind
+    changes = _changes(request, given)
+    if "query" not in changes:
+        raise InvalidInput(fields={"s_query": "This field is required: {“query”: {…}} as in /data/search/."})
+    view = services.save_smart_view(
+        request.actor, name=changes.pop("name", ""), query=changes.pop("query"), lists=lists, pin=False, **changes
+    )
+    return view_json(request, view)
+
+
+@router.get("/saved_search/{view_id}/", summary="One Smart View", openapi_extra=shows({"id": "save_…", **EXAMPLE}))
+def get_view(request: HttpRequest, view_id: str) -> Any:
+    return view_json(request, smart_view_for(request.actor, view_id))
+
+
+@router.put(
+    "/saved_search/{view_id}/",
+    summary="Change a Smart View",
+    openapi_extra=shows({"id": "save_…", **EXAMPLE}, sends={"name": "Qualified lately", "is_shared": False}),
+)
+def update_view(request: HttpRequest, view_id: str, body: ViewBody) -> Any:
+    """Only the keys that are sent change. The type of a view stays."""
+    view = smart_view_for(request.actor, view_id)
+    changes = _changes(request, body.given())
+    return view_json(request, services.update_smart_view(request.actor, view, changes))
+
+
+@router.delete("/saved_search/{view_id}/", summary="Delete a Smart View", openapi_extra=shows({}))
+def delete_view(request: HttpRequest, view_id: str) -> Any:
+    services.delete_smart_view(request.actor, smart_view_for(request.actor, view_id))
+    return {}
+
+
+def _changes(request: HttpRequest, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a body changes, in the services' words."""
+    found: dict[str, Any] = {key: given[key] or "" for key in ("name", "description") if key in given}
+    if "selected_fields" in given:
+        found["columns"] = given["selected_fields"] or []
+    if given.get("is_shared") is not None:
+        found["shared"] = given["is_shared"]
+    if given.get("shared_with") is not None:
+        found["teams"] = [_group(one) for one in given["shared_with"]]
+    wanted = given.get("s_query") or {}
+    if "query" in wanted:
+        if not isinstance(wanted["query"], Mapping):
+            raise InvalidInput(fields={"s_query.query": "A search node is an object with a type."})
+        found |= {"query": wanted["query"], "sort": sort_given(wanted.get("sort"))}
+        if given.get("query"):
+            found["text"] = given["query"]
+    elif given.get("query"):
+        legacy = read(given["query"], request.actor, request.zone)
+        found |= {"query": legacy.tree, "sort": legacy.sort, "text": ""}
+    return found
+
+
+def _group(public_id: str) -> int:
+    number = ids.decode("group", public_id)
+    if number is None:
+        raise InvalidInput(fields={"shared_with": f"“{public_id[:60]}” is not the id of a group."})
+    return number
