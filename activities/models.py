@@ -117,9 +117,9 @@ class Activity(TenantModel):
             models.Index(fields=["lead", "-activity_at", "-id"], name="activity_timeline"),
             models.Index(fields=["type", "lead"], condition=models.Q(status="published"), name="activity_type_lead"),
             models.Index(
-                fields=["type", "date_created", "created_by", "lead"],
+                fields=["type", "date_created", "created_by", "lead", "id"],
                 condition=models.Q(status="published"),
-                name="activity_type_created",
+                name="activity_type_report",
             ),
             models.Index(
                 fields=["type", "created_on", "created_by"],

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -26,7 +26,7 @@ from crm.models import Membership
 from leads.search.language import CustomValue
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, one_of
-from reporting.metrics.aggregates import Aggregate, SqliteMedian
+from reporting.metrics.aggregates import COUNT, LEADS, Aggregate, SqliteMedian
 from reporting.metrics.kinds import Measure
 from reporting.metrics.selections import Place
 
@@ -52,20 +52,24 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     selection. A record whose field holds several values is in several groups.
     """
     selection = measure.selection
+    stored = (
+        measure.aggregate is COUNT
+        and selection.has_stored_day(actor, zone)
+        and all(row.bounds or row.place == selection.source.column("created_by") for row in dimensions)
+    )
     keys: list[Sql] = []
     joins: list[Sql] = []
     more: list[Sql] = []
     for number, dimension in enumerate(dimensions):
         if dimension.bounds:
-            keys.append(_bucket(f"r.{selection.when}", dimension.bounds))
+            keys.append(Sql("r.created_on") if stored else _bucket(f"r.{selection.when}", dimension.bounds))
         elif isinstance(dimension.place, CustomValue):
             alias = f"g{number}"
-            field_id = dimension.place.field.id
             joins.append(
                 Sql(
                     f"LEFT JOIN value_ref {alias} ON {alias}.field_id = %s AND {alias}.lead_id = {selection.lead} "
                     f"AND {alias}.record_key = r.id",
-                    (field_id,),
+                    (dimension.place.field.id,),
                 )
             )
             keys.append(Sql(f"{alias}.v"))
@@ -77,15 +81,38 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     if amount is not None:
         joins.insert(0, amount.join(selection.lead))
     columns = measure.aggregate.columns(selection.lead, amount.expression if amount else None)
-    where = both([selection.where(actor, zone), *more])
-    listed = _listed([*keys, *columns])
-    group = f" GROUP BY {', '.join(str(place + 1) for place in range(len(keys)))}" if keys else ""
+    where = both([selection.where(actor, zone, by_stored_day=stored), *more])
     joined = fill(" ".join(["{}"] * len(joins)), *joins) if joins else Sql("")
-    statement = fill(f"SELECT {{}} FROM {selection.source.table} r {{}} WHERE {{}}{group}", listed, joined, where)
+    places = [str(place + 1) for place in range(len(keys))]
+    group = f" GROUP BY {', '.join(places)}" if keys else ""
+    body = f"FROM {selection.source.table} r {{}} WHERE {{}}"
+    if measure.aggregate is LEADS:
+        named = [fill(f"{{}} AS k{place}", key) for place, key in enumerate(keys)]
+        inner = _listed([*named, Sql(f"{selection.lead} AS lead")])
+        outer = "".join(f"k{place}, " for place in range(len(keys)))
+        statement = fill(f"SELECT {outer}COUNT(*) FROM (SELECT DISTINCT {{}} {body}) d{group}", inner, joined, where)
+    else:
+        statement = fill(f"SELECT {{}} {body}{group}", _listed([*keys, *columns]), joined, where)
     found: Groups = {}
     for row in _rows(statement):
         found.setdefault(tuple(row[: len(keys)]), []).append(tuple(row[len(keys) :]))
-    return found
+    return _days_to_buckets(found, dimensions, zone) if stored else found
+
+
+def _days_to_buckets(found: Groups, dimensions: Sequence[Dimension], zone: ZoneInfo) -> Groups:
+    """Return groups by stored day as groups by bucket; what they counted stays apart, to be folded."""
+    days = [[bound.astimezone(zone).date() for bound in row.bounds] for row in dimensions]
+    bucketed: Groups = {}
+    for key, rows in found.items():
+        place = tuple(
+            bisect_right(firsts, _day(part)) if firsts else part for firsts, part in zip(days, key, strict=True)
+        )
+        bucketed.setdefault(place, []).extend(rows)
+    return bucketed
+
+
+def _day(stored: Any) -> date:
+    return date.fromisoformat(stored) if isinstance(stored, str) else stored
 
 
 def _listed(parts: Sequence[Sql]) -> Sql:

@@ -183,7 +183,7 @@ class MetricCatalogue:
         a, b = self.type_named(first), self.type_named(then)
         if a is None or b is None or not days.isdigit() or not 0 < int(days) <= MAX_DAYS:
             return None
-        followed = Followed((b,), int(days))
+        followed = Followed((b,), int(days), same=a.id == b.id)
         everything = activities((a,), "activity_at")
         some = everything.with_nodes(followed)  # type: ignore[arg-type]
         if family == "conversion":

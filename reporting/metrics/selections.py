@@ -20,6 +20,7 @@ from crm.customfields.catalog import Field
 from crm.customfields.lookups import Lookups
 from crm.errors import InvalidInput
 from crm.models import Membership
+from crm.permissions import lead_visibility
 from leads.search.compiler import Compiler, Row
 from leads.search.language import All, CustomValue, MomentIn, Node, OneOf, Query, Where, parse
 from leads.search.moments import Clock, LocalDay
@@ -49,6 +50,7 @@ class Selection:
     who: Place | None = None
     types: tuple[TypeInfo, ...] = ()
     nodes: tuple[Node, ...] = ()
+    days: Days | None = None
 
     @property
     def place(self) -> Place:
@@ -76,26 +78,46 @@ class Selection:
 
     def on(self, days: Days) -> Selection:
         """Return the records of these days."""
-        return self.with_nodes(Where(self.moment, MomentIn(LocalDay(days.start, False), LocalDay(days.end, True))))
+        return replace(self, days=Days(days.start, days.end))
+
+    @property
+    def _dated(self) -> tuple[Node, ...]:
+        if self.days is None:
+            return ()
+        return (Where(self.moment, MomentIn(LocalDay(self.days.start, False), LocalDay(self.days.end, True))),)
 
     # --- the search that lists ----------------------------------------------------------------------------------------
     def query(self) -> Query:
         """Return the search that selects exactly these records."""
-        nodes = self.nodes
+        return self._query((*self.nodes, *self._dated))
+
+    def _query(self, nodes: tuple[Node, ...]) -> Query:
         if not self.of_leads:
             kinds = OneOf(tuple(row.id for row in self.types), tuple(row.name for row in self.types))
             nodes = (Where(cast(Column, ACTIVITY.column(TYPE)), kinds), *nodes)
         return Query(self.source, All(nodes))
 
     # --- the condition that counts ------------------------------------------------------------------------------------
-    def where(self, actor: Membership, zone: ZoneInfo) -> Sql:
-        """Return the same condition for row `r` of the source's table.
+    def has_stored_day(self, actor: Membership, zone: ZoneInfo) -> bool:
+        """Return whether `created_on` says the day, and the index that has it and the author answers everything asked."""
+        plain = all(isinstance(node, Where) and node.field == self.source.column("created_by") for node in self.nodes)
+        return (
+            plain
+            and not self.of_leads
+            and self.when == "date_created"
+            and zone.key == actor.organization.timezone
+            and lead_visibility(actor).everything
+        )
+
+    def where(self, actor: Membership, zone: ZoneInfo, *, by_stored_day: bool = False) -> Sql:
+        """Return the same condition for row `r` of the source's table. `by_stored_day`: when `has_stored_day`.
 
         The organization is left out where a type implies it, so that an index of the type answers alone.
         """
         clock = Clock(timezone.now(), zone, actor.organization.week_starts_on)
         compiler = Compiler(actor, clock, free=True)
-        scope, rest = self.source.absorb(actor, self.query().conjuncts, clock)
+        query = self._query(self.nodes) if by_stored_day else self.query()
+        scope, rest = self.source.absorb(actor, query.conjuncts, clock)
         if isinstance(scope, ActivityScope):
             base = both([one_of("r.type_id", sorted(scope.types)), Sql("r.status = 'published'")])
             base = base if scope.types else Sql("1 = 0")
@@ -103,7 +125,10 @@ class Selection:
             base = scope.base("r")
         row = compiler.row(self.source, "r")
         visible = compiler.visible(row.lead)
-        return both([base, *([visible] if visible else []), *(compiler.test(node, row) for node in rest)])
+        dated: list[Sql] = []
+        if by_stored_day and self.days is not None:
+            dated = [Sql("r.created_on >= %s AND r.created_on <= %s", (self.days.start, self.days.end))]
+        return both([base, *dated, *([visible] if visible else []), *(compiler.test(node, row) for node in rest)])
 
 
 def activities(types: tuple[TypeInfo, ...], when: str = "date_created", who: Place | None = None) -> Selection:
@@ -159,17 +184,22 @@ def _asks_state(node: Any) -> bool:
 # --- B after A on the same lead ---------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Followed:
-    """A node that only reports make: an activity of these types follows on the same lead within `days` days."""
+    """A node that only reports make: an activity of these types follows on the same lead within `days` days.
+
+    `same`: it may be of the same type as the one it follows, and must not be that very one.
+    """
 
     types: tuple[TypeInfo, ...]
     days: int
+    same: bool = False
     negate: bool = False
 
     def later(self, row: str) -> Sql:
         """Return FROM and WHERE of the activities that follow, as `n`."""
         types = one_of("n.type_id", [kind.id for kind in self.types])
+        other = f"AND n.id <> {row}.id " if self.same else ""
         return fill(
-            f"FROM activities_activity n WHERE n.lead_id = {row}.lead_id AND n.status = 'published' AND n.id <> {row}.id "
+            f"FROM activities_activity n WHERE n.lead_id = {row}.lead_id AND n.status = 'published' {other}"
             f"AND n.activity_at >= {row}.activity_at AND {{}} AND {{}}",
             types,
             self._soon(row),
