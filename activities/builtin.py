@@ -88,5 +88,9 @@ BUILTINS: dict[str, Builtin] = {
         Builtin("import", "Imported", "upload", "blue", "Import", "activity.import", (
             BuiltinField("file_name", "File", "text"),
         ), system=True),
+        Builtin("rule", "Rule ran", "bolt", "blue", "RuleRun", "activity.rule_run", (
+            BuiltinField("rule", "Rule", "text"),
+            BuiltinField("done", "What it did", "text"),
+        ), system=True),
     )
 }  # fmt: skip

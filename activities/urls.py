@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from activities import views_access, views_list, views_settings
+from activities import views_list, views_settings
 from activities.views import cards, comments, drafts, form, history, several, timeline
 
 app_name = "activities"
@@ -52,6 +52,6 @@ urlpatterns = [
     path("settings/fields/<str:owner>/<str:field_id>/share/", views_settings.field_share, name="field_share"),
     path("settings/fields/<str:owner>/<str:field_id>/detach/", views_settings.field_detach, name="field_detach"),
     path("settings/fields/<str:owner>/<str:field_id>/delete/", views_settings.field_delete, name="field_delete"),
-    path("settings/access/", views_access.access, name="access"),
+    path("settings/", include("activities.urls_automation")),
     path("settings/import/", include("activities.urls_imports")),
 ]

@@ -13,6 +13,7 @@ from django.utils import timezone
 from activities.models import Activity, Comment
 from activities.queries import TypeInfo, type_catalog
 from activities.services.facts import count_published, refresh_facts
+from activities.services.rules import run_rules
 from activities.services.typed import about_of
 from crm import events, ids
 from crm.customfields.catalog import Catalog, catalog
@@ -124,6 +125,8 @@ def log_activity(
         events.record(actor, "created", event_type(kind), activity.pk, lead_id=lead.pk, after=activity_state(activity))
         if status == PUBLISHED and kind.is_custom:
             events.record(actor, "published", event_type(kind), activity.pk, lead_id=lead.pk)
+        if status == PUBLISHED:
+            run_rules(actor, [(activity.pk, kind.id)])
     return activity
 
 
@@ -215,6 +218,8 @@ def update_activity(
         )  # fmt: skip
         if first_publish and kind.is_custom:
             events.record(actor, "published", event_type(kind), activity.pk, lead_id=activity.lead_id)
+        if first_publish:
+            run_rules(actor, [(activity.pk, kind.id)])
     return activity
 
 

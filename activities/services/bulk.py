@@ -16,6 +16,7 @@ from activities.models import Activity
 from activities.queries import TypeInfo
 from activities.services.activities import PUBLISHED, activity_state, event_type
 from activities.services.facts import count_published
+from activities.services.rules import run_rules
 from crm import events
 from crm.bulk import insert_rows, next_ids
 from crm.customfields.catalog import catalog
@@ -92,6 +93,7 @@ def log_many(actor: Membership, prepared: Sequence[Prepared]) -> list[int]:
         insert_index_many(index)
         count_published((row.type_id, row.lead_id, row.activity_at) for row in rows if row.status == PUBLISHED)
         events.record_many(actor, _events(prepared, rows))
+        run_rules(actor, [(row.id, row.type_id) for row in rows if row.status == PUBLISHED])
     return [row.id for row in rows]
 
 

@@ -99,7 +99,7 @@ def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Le
     `require`: True asks for every required field, "given" for those in `custom` only. Records one event with the keys that differ, and a timeline entry when the status does.
     """
     with transaction.atomic():
-        lead = Lead.objects.select_for_update().get(pk=lead.pk)
+        lead = Lead.objects.select_for_update(no_key=True).get(pk=lead.pk)
         before, old_status, old_values = lead_state(lead), lead.status, dict(lead.values)
         clean = _clean_lead(
             {key: changes[key] for key in ("name", "description", "url", "addresses") if key in changes}
