@@ -46,6 +46,7 @@ from leads.search.sources import Column, Scope, Source
 from leads.search.sql import Sql, both, either, fill, one_of, value, values
 
 TABLES = {"text": "value_text", "number": "value_number", "moment": "value_moment", "ref": "value_ref"}
+NUMBERS, ROWS, VALUES = "numbers", "rows", "values"
 ROW = "row"  # the anchor that reads the records' own table
 _COUNT = {"gte": ">=", "lte": "<=", "eq": "="}
 
@@ -195,12 +196,14 @@ class Compiler:
 
     def _counted(self, node: Related, count: Count, row: Row) -> Sql:
         """Return the comparison of the number of related records; counts no further than the answer needs."""
-        records, shortcut = self._records(node, row, "key")
-        if shortcut:
+        records, what = self._records(node, row, "key")
+        stop = value(count.number + (count.operator != "gte"))
+        if what == NUMBERS:
             number = fill("(SELECT COALESCE(SUM(c.number), 0) FROM ({}) c)", records)
+        elif what == ROWS:
+            number = fill("(SELECT COUNT(*) FROM ({} LIMIT {}) c)", records, stop)
         else:
-            stop = count.number + (count.operator != "gte")
-            number = fill("(SELECT COUNT(*) FROM (SELECT DISTINCT key FROM ({}) d LIMIT {}) c)", records, value(stop))
+            number = fill("(SELECT COUNT(*) FROM (SELECT DISTINCT key FROM ({}) d LIMIT {}) c)", records, stop)
         return fill(f"{{}} {_COUNT[count.operator]} {{}}", number, value(count.number))
 
     def _on_column(self, node: Where, alias: str) -> Sql:
@@ -214,7 +217,8 @@ class Compiler:
 
     def _on_values(self, searched: CustomValue, condition: Any, source: Source, alias: str) -> list[Sql]:
         """Return the conditions on a row of the value index, without its lead and record."""
-        parts = [fill(f"{alias}.field_id = {{}}", value(searched.field.id))]
+        # As a bigint: the text index of PostgreSQL compares no other kind of number with its field.
+        parts = [fill(f"{alias}.field_id = CAST({{}} AS bigint)", value(searched.field.id))]
         if not isinstance(condition, Exists):
             # The few rows of a small field are read faster than the trigrams that all fields share.
             column = f"({alias}.v || '')" if searched.field.id in self.small_fields else f"{alias}.v"
@@ -243,7 +247,8 @@ class Compiler:
         """
         return self._records(node, row, select)[0]
 
-    def _records(self, node: Related, row: Row | None, select: str) -> tuple[Sql, bool]:
+    def _records(self, node: Related, row: Row | None, select: str) -> tuple[Sql, str]:
+        """Return the SELECT and what its rows are: NUMBERS of records, ROWS of records, or VALUES (several a record)."""
         scope, rest = node.source.absorb(self.actor, conjuncts(node.query), self.clock)
         by_lead = row is None or row.source.object_type == "lead"
         short = scope.shortcut(rest, self.clock) if by_lead and not (rest and node.count) else None
@@ -252,11 +257,11 @@ class Compiler:
             alias = self.alias()
             where = [condition(alias)] + ([Sql(f"{alias}.lead_id = {row.lead}")] if row else [])
             columns = _columns(select, f"{alias}.lead_id", f"{alias}.count AS number")
-            return fill(f"SELECT {columns} FROM {table} {alias} WHERE {{}}", both(where)), True
+            return fill(f"SELECT {columns} FROM {table} {alias} WHERE {{}}", both(where)), NUMBERS
         anchor = self.anchor_of(node, rest) if by_lead else ROW
         if isinstance(anchor, int):
-            return self._from_values(scope, rest, anchor, row, select), False
-        return self._from_rows(node, scope, rest, row, select), False
+            return self._from_values(scope, rest, anchor, row, select), VALUES
+        return self._from_rows(node, scope, rest, row, select), ROWS
 
     def value_anchors(self, node: Related, rest: Sequence[Node]) -> list[int]:
         """Return which conjuncts can drive the search for related records from the index of values."""
@@ -289,7 +294,7 @@ class Compiler:
             where = both(
                 [
                     Sql(source.from_key.replace("{row}", inner).replace("{key}", record.key)),
-                    scope.base(inner),
+                    scope.related(inner),
                     *(self.test(node, at_hand) for node in on_row),
                 ]
             )
@@ -302,7 +307,7 @@ class Compiler:
     def _from_rows(self, node: Related, scope: Scope, rest: Sequence[Node], row: Row | None, select: str) -> Sql:
         source, alias = scope.source, self.alias()
         at_hand = self.row(source, alias)
-        parts = [scope.base(alias)]
+        parts = [scope.related(alias)]
         if row is not None and (link := source.links[row.source.family]):
             parts.append(Sql(link.replace("{row}", alias).replace("{this}", row.alias or "")))
         parts += [self.test(child, at_hand) for child in rest]
@@ -373,8 +378,9 @@ class Compiler:
             return Seed(fill("SELECT lead_id AS id FROM ({}) s", self.records(node, None, "lead")))
         if count.number < 1 or count.operator == "lte":
             return None
-        rows, shortcut = self._records(node, None, "both")
-        number = "SUM(number)" if shortcut else "COUNT(DISTINCT key)"
+        rows, what = self._records(node, None, "both")
+        # Rows are counted by their number: without the id, an index alone may answer.
+        number = {NUMBERS: "SUM(number)", ROWS: "COUNT(*)", VALUES: "COUNT(DISTINCT key)"}[what]
         grouped = f"SELECT lead_id AS id FROM ({{}}) s GROUP BY lead_id HAVING {number} {_COUNT[count.operator]} {{}}"
         return Seed(fill(grouped, rows, value(count.number)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ __all__ = ["Page", "count", "id_subquery", "parse", "run", "sort_names"]
 CAPPED = 10_000
 MAX_LIMIT = 1000
 _SEVERAL_PER_RECORD = 3
+_KNOWN = 3
 _LOOKED_AT = CAPPED * _SEVERAL_PER_RECORD + 1
 _SMALL = 10_000
 _estimates: dict[int, tuple[float, int]] = {}
@@ -119,6 +121,15 @@ def sort_names(query: Query) -> list[str]:
     return [column.name for column in query.source.columns if column.sorts]
 
 
+@dataclass(frozen=True)
+class _Found:
+    """How many different records the candidates looked at are; `complete`: all were. `ids`: all of them, when few."""
+
+    records: int
+    complete: bool
+    ids: list[int] | None
+
+
 class _Search:
     """One search being run. `free` compiles for the planner, `compiler` for look-ups row by row."""
 
@@ -136,6 +147,8 @@ class _Search:
         self.scope, self.nodes = query.source.absorb(actor, nodes, clock)
         self.part = part
         self.bound = probe_bound(actor)
+        # Ids that are known already are worth sorting up to here: beyond, walking the rows in order finds a page sooner.
+        self.known = min(_KNOWN * self.bound, CAPPED)
         if self.compiler.postgres:
             small = {field_id for node in self.nodes for field_id in _text_fields(node) if _is_small(field_id)}
             self.compiler.small_fields = self.free.small_fields = small
@@ -195,7 +208,7 @@ class _Search:
         if anchors and any(_is_bounded(child) for child in on_row):
             row = self.compiler.row(node.source, "a")
             plain = [child for child in on_row if isinstance(child, Where)]
-            where = both([scope.base("a"), *(self.compiler.test(child, row) for child in plain)])
+            where = both([scope.related("a"), *(self.compiler.test(child, row) for child in plain)])
             selects[ROW] = fill(f"SELECT 1 FROM {node.source.table} a WHERE {{}}", where)
         if len(selects) > 1:
             chosen = min(selects, key=lambda anchor: self._probe(selects[anchor]))
@@ -204,25 +217,40 @@ class _Search:
     # --- pages and totals ---------------------------------------------------------------------------------------------
     def page(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, count: str) -> Page:
         driver = self.driver()
-        narrow: list[int] | None = None
         candidates = self._candidates(driver)
-        counted: tuple[int, int] | None = None
-        if driver is not None or self.nodes:
-            found = _rows(fill("{} LIMIT {}", candidates, value(self.bound + 1)))
-            ids = {row[0] for row in found}
-            few = len(ids) <= self.bound // _SEVERAL_PER_RECORD
-            if len(found) <= self.bound:
-                narrow = sorted(ids)
-            elif driver is not None and (few or count == "capped"):
-                counted = self._counted(candidates)
-                if counted[0] < _LOOKED_AT and counted[1] <= self.bound:
-                    # Few records that match many times: known after all, no need to walk all rows for them.
-                    narrow = [row[0] for row in _rows(fill("SELECT DISTINCT id FROM ({}) c", candidates))]
-        rows = self._walk(sort, limit + 1, after, narrow)
+        found = self._look(candidates, driver, count) if self.nodes else None
+        rows = self._walk(sort, limit + 1, after, found.ids if found else None)
         shown = rows[:limit]
         cursor = encode_cursor(sort.name, _json(shown[-1][1]), shown[-1][0]) if len(rows) > limit else ""
-        total, exact = self._total(count, candidates, narrow, counted)
+        total, exact = self._total(count, candidates, found)
         return Page(tuple(row[0] for row in shown), cursor, total, exact)
+
+    def _look(self, candidates: Sql, driver: tuple[int, Seed] | None, count: str) -> _Found:
+        """Look at as many candidates as the total asks for, and keep their ids where they are all and few.
+
+        Without a driver the candidates are records, once each. With one a record may come several times, so more rows
+        are looked at than are counted. Where nothing is counted, a few rows tell whether it is worth going on.
+        """
+        if count != "no":
+            return self._look_at(candidates, _LOOKED_AT if driver else CAPPED + 1, self.known)
+        found = self._look_at(candidates, self.bound + 1, self.bound)
+        if not found.complete and driver and found.records <= self.bound // _SEVERAL_PER_RECORD:
+            return self._look_at(candidates, _LOOKED_AT, self.known)
+        return found
+
+    def _look_at(self, candidates: Sql, most: int, keep: int) -> _Found:
+        listed = "array_agg(id)" if self.compiler.postgres else "json_group_array(id)"
+        rows, records, ids = _rows(
+            fill(
+                f"SELECT COALESCE(SUM(n), 0), COUNT(*), CASE WHEN COUNT(*) <= {keep:d} THEN {listed} END FROM "
+                f"(SELECT id, COUNT(*) AS n FROM ({{}} LIMIT {most:d}) c GROUP BY id) g",
+                candidates,
+            )
+        )[0]
+        complete = int(rows) < most
+        if not complete or int(records) > keep:
+            return _Found(int(records), complete, None)
+        return _Found(int(records), complete, json.loads(ids) if isinstance(ids, str) else ids or [])
 
     def _walk(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, narrow: list[int] | None) -> list[Any]:
         """Return (id, sort value) of the next rows in order; rows without a sort value come last."""
@@ -256,31 +284,19 @@ class _Search:
             known = Sql(f"r.id IN ({', '.join(str(int(number)) for number in narrow)})")
         return both([known, fill("r.organization_id = {}", value(self.actor.organization_id))])
 
-    def _counted(self, candidates: Sql) -> tuple[int, int]:
-        """Return how many rows and how many different records the candidates have, as far as `_LOOKED_AT` rows show."""
-        rows, records = _rows(
-            fill("SELECT COUNT(*), COUNT(DISTINCT id) FROM ({} LIMIT {}) c", candidates, value(_LOOKED_AT))
-        )[0]
-        return int(rows), int(records)
-
-    def _total(
-        self, count: str, candidates: Sql, narrow: list[int] | None, counted: tuple[int, int] | None
-    ) -> tuple[int | None, bool]:
+    def _total(self, count: str, candidates: Sql, found: _Found | None) -> tuple[int | None, bool]:
         if count == "no":
             return None, False
-        if narrow is not None:
-            return len(narrow), True
+        if found is not None and found.complete:
+            return (min(found.records, CAPPED), found.records <= CAPPED) if count == "capped" else (found.records, True)
         if count == "exact":
             return self.exact(), True
-        if counted is not None:
-            rows, records = counted
-            if records > CAPPED:
+        if found is not None:
+            if found.records > CAPPED:
                 return CAPPED, False
-            if rows < _LOOKED_AT:
-                return records, True
             candidates = fill("SELECT DISTINCT id FROM ({}) c", candidates)
-        found = _rows(fill("SELECT COUNT(*) FROM ({} LIMIT {}) c", candidates, value(CAPPED + 1)))[0][0]
-        return min(found, CAPPED), found <= CAPPED
+        number = _rows(fill("SELECT COUNT(*) FROM ({} LIMIT {}) c", candidates, value(CAPPED + 1)))[0][0]
+        return min(number, CAPPED), number <= CAPPED
 
     def exact(self) -> int:
         return int(_rows(fill("SELECT COUNT(*) FROM ({}) c", self.everything()))[0][0])

@@ -84,12 +84,8 @@ Resolved = tuple[int | str, str] | None
 def resolve_terms(actor: Membership, searched: Column | CustomValue, raw: Any) -> Resolved:
     """Return the stored value and label of a term: an option by id or label (ignoring case), a word of the column."""
     if isinstance(searched, CustomValue):
-        number = ids.decode("opt", raw)
-        wanted = str(raw).strip().casefold()
-        for option in searched.field.options:
-            if option.id == number or option.label.casefold() == wanted:
-                return option.id, option.label
-        return None
+        option = searched.field.find_option(raw)
+        return (option.id, option.label) if option else None
     if searched.refers_to:
         return resolve_reference(actor, Lookups(actor.organization), searched.refers_to, raw)
     return (str(raw), str(raw)) if raw in searched.terms else None
@@ -113,6 +109,10 @@ class Scope:
     def base(self, row: str) -> Sql:
         """Return what always holds for a row of the table."""
         return fill(f"{row}.organization_id = {{}}", value(self.actor.organization_id))
+
+    def related(self, row: str) -> Sql:
+        """Return what always holds for a row that hangs on a record of the organization, or lists its leads."""
+        return self.base(row)
 
     def implied_by(self, searched: CustomValue) -> bool:
         """Return whether a row of the value index alone proves that its record is in the scope."""
