@@ -18,7 +18,7 @@ from leads.services import ADDRESS_PARTS, CHANNELS, COLORS, clean_point
 POINT_TYPES = ("office", "mobile", "home", "direct", "fax", "other")
 ADDRESS_LABELS = {
     "label": "Kind", "address_1": "Street", "address_2": "Street, second line", "city": "City", "state": "State",
-    "zipcode": "Postal code", "country": "Country",
+    "zipcode": "Postcode", "country": "Country",
 }  # fmt: skip
 
 

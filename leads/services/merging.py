@@ -269,12 +269,14 @@ def _join_values(uses: Iterable[Use], held: Mapping[str, Any], other: Mapping[st
     shown = lambda use, value: use.field.kind.display(value, use.field, lookups)  # noqa: E731
     # Values of fields that are no longer in use are kept as they are.
     found = Joined({**{key: value for key, value in other.items() if key not in held}, **held})
-    hidden = True
-    while hidden:
-        keys = {str(use.field.id) for use in uses} & set(found.values) - set(held)
-        hidden = [use for use in uses if str(use.field.id) in keys and not is_shown(use, found.values)]
-        for use in hidden:
-            del found.values[str(use.field.id)]
+    # A rule may depend on a field whose own rule hides it: settle until nothing more goes.
+    while hidden := [
+        str(use.field.id)
+        for use in uses
+        if str(use.field.id) in found.values.keys() - held.keys() and not is_shown(use, found.values)
+    ]:
+        for key in hidden:
+            del found.values[key]
     for use in uses:
         key = str(use.field.id)
         if many(other.get(key)) == many(held.get(key)) or not many(other.get(key)):

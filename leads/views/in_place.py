@@ -83,6 +83,11 @@ class PartEditor:
     rows: list[AddressRow]
     changes: dict[str, Any]
 
+    @property
+    def in_list(self) -> bool:
+        """Does it stand in a list of terms and descriptions? The name is a heading."""
+        return self.key != "name"
+
     def show(self, error: InvalidInput) -> None:
         """Show a service's sentences at the inputs."""
         if isinstance(self.form, ValueForm):

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -49,9 +50,9 @@ def row_of(actor: Membership, task: Task, *, shows_lead: bool = False) -> TaskRo
 
 def tasks_context(actor: Membership, lead: Lead, form: TaskForm | None = None) -> dict[str, Any]:
     """Return what the panel *Tasks* of a lead shows: open ones by day, the last done ones folded."""
-    rows = list(Task.objects.filter(lead=lead).select_related("assigned_to").order_by("due_date", "pk"))
-    open_rows = sorted((row for row in rows if row.done_at is None), key=lambda row: (row.due_date is None, row.due_date or row.date_created.date(), row.pk))  # fmt: skip
-    done = sorted((row for row in rows if row.done_at), key=lambda row: row.done_at, reverse=True)
+    order = (F("due_date").asc(nulls_last=True), "pk")
+    rows = list(Task.objects.filter(lead=lead).select_related("assigned_to").order_by("-done_at", *order))
+    open_rows, done = [row for row in rows if row.done_at is None], [row for row in rows if row.done_at]
     for row in rows:
         row.lead = lead
     return {
