@@ -16,6 +16,7 @@ from activities.queries import TypeInfo, type_catalog, visible_with_drafts
 from crm import ids
 from crm.api import (
     custom_json,
+    gates,
     lookups,
     name_of,
     renders,
@@ -24,7 +25,7 @@ from crm.api import (
 )  # fmt: skip
 from crm.customfields.catalog import Use, catalog
 from crm.fieldkinds import InvalidValue, is_blank
-from crm.permissions import can_view_field
+from crm.permissions import Perm, can_view_field, can_view_type, has
 
 
 def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict[str, Any]]:
@@ -137,6 +138,17 @@ def _seconds(found: Mapping[str, Any]) -> int | None:
     if not found["starts_at"] or not found["ends_at"]:
         return None
     return int((datetime.fromisoformat(found["ends_at"]) - datetime.fromisoformat(found["starts_at"])).total_seconds())
+
+
+@gates("activity")
+def _may_see_state(request: HttpRequest, state: Mapping[str, Any]) -> bool:
+    """A deleted activity: its type still decides, and a draft was its author's alone."""
+    kind = type_catalog(request.organization).get(state.get("type_id") or 0)
+    if kind is None or not can_view_type(request.actor, kind):
+        return False
+    if state.get("status") != Activity.Status.DRAFT:
+        return True
+    return state.get("created_by_id") == request.actor.user_id or bool(has(request.actor, Perm.MANAGE_OTHERS_ACTIVITIES))
 
 
 @renders("activity", "activity.custom_activity")

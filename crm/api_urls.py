@@ -7,12 +7,17 @@ from activities.api_builtin import router as builtin
 from activities.api_exports import export_file
 from activities.api_exports import router as exports
 from activities.api_imports import router as imports
+from activities.api_comments import router as comments
+from activities.api_fields import router as fields
+from activities.api_organization import router as people
+from activities.api_shared_fields import router as shared_fields
 from activities.api_types import router as types
 from crm.api import CloseApi
 from crm.api_docs import docs, openapi
 from crm.api_events import router as events
 from crm.api_people import empty_router
 from crm.api_people import router as people
+from crm.api_webhooks import router as webhooks
 from leads.api import router as leads
 from leads.api_bulk import router as bulk
 from leads.api_lists import router as lists
@@ -29,7 +34,7 @@ api = CloseApi(
     urls_namespace="api",
 )
 for router in (
-    people, leads, lists, smart_views, bulk, search, activities, builtin, types, imports, exports, reports, events, empty_router,
+    people, leads, lists, smart_views, bulk, search, activities, builtin, comments, types, fields, shared_fields, imports, exports, reports, events, webhooks, empty_router,
 ):  # fmt: skip
     api.add_router("", router)
 

@@ -19,15 +19,18 @@ class Door:
     name: str = "system"
     request_id: str = ""
     api_key_id: int | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
 
 
 _door: ContextVar[Door] = ContextVar("door", default=Door())
 
 
 @contextmanager
-def door(name: str, *, request_id: str = "", api_key_id: int | None = None) -> Iterator[None]:
-    """Everything written inside is recorded as having come through this door."""
-    token = _door.set(Door(name, request_id, api_key_id))
+def door(
+    name: str, *, request_id: str = "", api_key_id: int | None = None, meta: dict[str, Any] | None = None
+) -> Iterator[None]:
+    """Everything written inside is recorded as having come through this door. `meta` is kept with each event."""
+    token = _door.set(Door(name, request_id, api_key_id, meta or {}))
     try:
         yield
     finally:
@@ -83,14 +86,19 @@ def record(
 
 
 def record_many(actor: Membership, rows: Iterable[EventRow]) -> list[Event]:
-    """Write many events with few statements. Returns them, unless they are so many that they go past the ORM."""
+    """Write many events with few statements, and what webhooks have to deliver of them.
+
+    Returns them, unless they are so many that they go past the ORM.
+    """
     from django.utils import timezone
 
     from crm.bulk import WORTH_IT, insert_rows
     from crm.models import Event
+    from crm.webhooks import queue
 
     current, rows = _door.get(), list(rows)
-    if len(rows) >= WORTH_IT:
+    listeners = queue.interested(actor, rows)
+    if len(rows) >= WORTH_IT and not listeners:
         now = timezone.now()
         insert_rows(
             Event,
@@ -101,13 +109,14 @@ def record_many(actor: Membership, rows: Iterable[EventRow]) -> list[Event]:
             (
                 (
                     actor.organization_id, row.action, row.object_type, row.object_id, row.lead_id, actor.user_id,
-                    current.api_key_id, current.name, current.request_id, row.changed, row.before, row.after, row.meta, now,
+                    current.api_key_id, current.name, current.request_id, row.changed, row.before, row.after,
+                    {**current.meta, **row.meta}, now,
                 )
                 for row in rows
             ),
         )  # fmt: skip
         return []
-    return Event.unscoped.bulk_create(
+    written = Event.unscoped.bulk_create(
         [
             Event(
                 organization_id=actor.organization_id,
@@ -122,9 +131,12 @@ def record_many(actor: Membership, rows: Iterable[EventRow]) -> list[Event]:
                 changed=row.changed,
                 before=row.before,
                 after=row.after,
-                meta=row.meta,
+                meta={**current.meta, **row.meta},
             )
             for row in rows
         ],
         batch_size=1000,
     )
+    if listeners:
+        queue.put(listeners, written)
+    return written

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from typing import Any
 
-from django.db import transaction
+from django.db import close_old_connections, transaction
+
+log = logging.getLogger("touchpoint.jobs")
+COURIER_SECONDS, FLOOD_SECONDS = 1.0, 300
 
 
 def enqueue(function_path: str, *args: Any, **kwargs: Any) -> None:
@@ -24,9 +29,34 @@ def run_worker() -> None:
 
     cluster = Cluster()
     cluster.start()
+    # The cluster's processes are forked by now, so a thread is safe. Deliveries do not wait behind long jobs.
+    stopped = threading.Event()
+    courier = threading.Thread(target=_deliver_until, args=(stopped,), name="webhooks", daemon=True)
+    courier.start()
     # The cluster stops its processes on both signals; this one only waits for the sentinel.
     if cluster.sentinel:
         cluster.sentinel.join()
+    stopped.set()
+    courier.join(timeout=20)
+
+
+def _deliver_until(stopped: threading.Event) -> None:
+    """Send what webhooks have to deliver, once a second, whatever goes wrong with one round."""
+    from crm.webhooks.courier import deliver_due, pause_flooded
+
+    rounds = 0
+    while not stopped.is_set():
+        taken = 0
+        try:
+            close_old_connections()
+            taken = deliver_due()
+            if rounds % FLOOD_SECONDS == 0:
+                pause_flooded()
+        except Exception:
+            log.exception("A round of webhook deliveries failed; the next one tries again.")
+        rounds += 1
+        if not taken:
+            stopped.wait(COURIER_SECONDS)
 
 
 def last_sign_of_a_worker() -> tuple[bool, int]:

@@ -8,6 +8,7 @@ SECRET_KEY              made and kept in DATA_DIR when absent
 ALLOWED_HOSTS           comma separated; default: localhost and loopback, plus the host of BASE_URL
 EMAIL_URL               default: messages are written to DATA_DIR/mail
 WEBHOOK_ALLOW_PRIVATE   1 lets webhooks reach private addresses
+API_RATE_LIMIT          requests a second per API key on average; default: 100; 0 lifts the limit
 DEBUG                   off
 """
 
@@ -192,6 +193,9 @@ X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
+# How long a delivery that was taken is left alone before another courier may take it: longer than a round of them lasts.
+WEBHOOK_LEASE_SECONDS = env.int("WEBHOOK_LEASE_SECONDS", default=150)
+API_RATE_LIMIT = env.float("API_RATE_LIMIT", default=100)
 
 # --- files ------------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"

@@ -32,6 +32,7 @@ organization_urls = [
     path("settings/api-keys/", api_keys.api_keys, name="api_keys"),
     path("settings/api-keys/new/", api_keys.api_key_create, name="api_key_create"),
     path("settings/api-keys/<str:key_id>/revoke/", api_keys.api_key_revoke, name="api_key_revoke"),
+    path("settings/webhooks/", include("crm.urls_webhooks")),
     path("help/", home.help_page, name="help"),
 ]
 

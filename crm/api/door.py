@@ -5,26 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from functools import wraps
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja.security.base import AuthBase
 from pydantic import BaseModel, ConfigDict
 
-from crm import events
+from crm import events, idempotency, rate_limits
 from crm.api.answers import error_response, refuse
 from crm.api_keys import find_key
-from crm.errors import InvalidInput
+from crm.errors import InvalidInput, TouchpointError
 from crm.models import Membership
 from crm.tenancy import scope
 
 READS_BY_POST = ("/api/v1/data/search/", "/api/v1/report/activity/")
-
 TAKES_FILES = "/api/v1/import/"
 
 
@@ -49,6 +49,14 @@ class KeyAuth(AuthBase):
 
     def __call__(self, request: HttpRequest) -> Membership | None:
         return request.actor
+
+
+def asking_as(actor: Membership) -> HttpRequest:
+    """Return a request in which the actor asks, for renderers outside one. The caller opens the scope."""
+    request = HttpRequest()
+    request.method, request.path, request.id, request.api_key = "GET", "", "", None
+    request.actor, request.organization, request.zone = actor, actor.organization, actor.zone
+    return request
 
 
 def _plain_key(request: HttpRequest) -> str:
@@ -117,6 +125,9 @@ def speaks(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             response["WWW-Authenticate"] = 'Basic realm="Touchpoint API"'
             return response
         actor = key.membership
+        allowance = rate_limits.take(key.prefix, f"organization {key.organization_id}")
+        if allowance is not None and allowance.wait:
+            return _too_fast(allowance)
         writes = request.method not in ("GET", "HEAD") and request.path not in READS_BY_POST
         if key.read_only and writes:
             return refuse(403, f"The API key “{key.name}” may only read. Use a key that may write.")
@@ -126,17 +137,46 @@ def speaks(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         if (refusal := _read_body(request)) is not None:
             return refusal
         try:
-            request.zone = _zone(request, actor)
+            request.zone = actor.zone_asked = _zone(request, actor)
         except InvalidInput as error:
             return error_response(error)
-        door = events.door("api", request_id=request.id, api_key_id=key.pk)
+        where = {"request_method": request.method, "request_path": request.path}
+        door = events.door("api", request_id=request.id, api_key_id=key.pk, meta=where)
         with scope(actor.organization), timezone.override(request.zone), door:
-            response = run(request, **kwargs)
+            response = _run(request, run, kwargs, writes)
+        if allowance is not None:
+            response["RateLimit"] = allowance.header
         response["Cache-Control"] = "private, no-store"
         response["Vary"] = "Authorization"
         return response
 
     return guarded
+
+
+def _run(request: HttpRequest, run: Callable[..., HttpResponse], kwargs: dict[str, Any], writes: bool) -> HttpResponse:
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if not key or request.method != "POST" or not writes:
+        return run(request, **kwargs)
+    try:
+        return idempotency.once(request, key, lambda: run(request, **kwargs))
+    except TouchpointError as error:
+        return error_response(error)
+
+
+def _too_fast(allowance: rate_limits.Allowance) -> HttpResponse:
+    """Answer 429 in a body that serves every client known (`api.md` 1.10)."""
+    seconds = max(1, math.ceil(allowance.wait))
+    words = f"Too many requests for one {allowance.of}. Wait {seconds} s."
+    error = {
+        "message": words, "rate_reset": seconds, "rate_limit": allowance.limit,
+        "rate_window": rate_limits.BURST_SECONDS, "rate_limit_type": allowance.of,
+    }  # fmt: skip
+    response = JsonResponse({"error": error, "rate_reset": seconds}, status=429)
+    response["Retry-After"] = str(seconds)
+    response["RateLimit"] = f"limit={allowance.limit}, remaining=0, reset={seconds}"
+    for name, value in (("Limit", allowance.limit), ("Remaining", 0), ("Reset", seconds)):
+        response[f"X-Rate-Limit-{name}"] = str(value)
+    return response
 
 
 def _read_body(request: HttpRequest) -> HttpResponse | None:

@@ -26,6 +26,25 @@ def renderer_of(object_type: str) -> Renderer | None:
     return _renderers.get(object_type) or _renderers.get(object_type.partition(".")[0])
 
 
+# May the actor have seen a gone object of this kind, given its last stored state?
+Gate = Callable[[HttpRequest, Mapping[str, Any]], bool]
+_gates: dict[str, Gate] = {}
+
+
+def gates(object_type: str) -> Callable[[Gate], Gate]:
+    """Register who may see what the event log keeps of deleted objects of a family."""
+
+    def decorate(function: Gate) -> Gate:
+        _gates[object_type] = function
+        return function
+
+    return decorate
+
+
+def gate_of(object_type: str) -> Gate | None:
+    return _gates.get(object_type) or _gates.get(object_type.partition(".")[0])
+
+
 def shows(
     example: Any, *, status: int = 200, sends: Any = None, query: Mapping[str, str] | None = None
 ) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Organization(models.Model):
     week_starts_on = models.PositiveSmallIntegerField(default=0, help_text="0 = Monday … 6 = Sunday")
     currency = models.CharField(max_length=3, default="USD")
     schema_version = models.CharField(max_length=16, default=new_version)
+    # Whether a webhook is active, so that writing an event costs nothing where none is.
+    has_webhooks = models.BooleanField(default=False, db_default=False)
     date_created = models.DateTimeField(default=now)
     date_updated = models.DateTimeField(default=now)
 
@@ -138,10 +140,13 @@ class Membership(TenantModel):
     def __str__(self) -> str:
         return f"{self.user} in {self.organization}"
 
+    # The zone that the current request says (`X-TZ-Offset`); never stored.
+    zone_asked: Any = None
+
     @property
-    def zone(self) -> ZoneInfo:
-        """The zone the member reads and types times in: their own, else the organization's."""
-        return ZoneInfo(self.user.timezone or self.organization.timezone)
+    def zone(self) -> Any:
+        """The zone the member reads and types times in: what the request says, else their own, else the organization's."""
+        return self.zone_asked or ZoneInfo(self.user.timezone or self.organization.timezone)
 
     @property
     def public_id(self) -> str:

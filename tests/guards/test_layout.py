@@ -62,6 +62,8 @@ UNSCOPED = {
     "crm/tasks.py": "jobs find their object first and open its scope then",
     "crm/tenancy.py": "defines it",
     "crm/views/home.py": "the home page lists a person's organizations",
+    "crm/webhooks/courier.py": "takes what is due of every organization, then opens its scope",
+    "crm/webhooks/queue.py": "written with the event, with its organization given",
     "leads/services/index.py": "bulk_create of contact points, with the organization given",
     "reporting/services.py": "bulk_create of tiles, with the organization given",
 }
