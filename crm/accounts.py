@@ -68,6 +68,11 @@ class SecondStepAdapter(DefaultMFAAdapter):
         return {"id": urlsplit(settings.BASE_URL).hostname or "localhost", "name": settings.SITE_NAME}
 
 
+def client_address(request: HttpRequest) -> str:
+    """Return the address a request came from, as allauth's throttles see it (proxies are trusted as settings say)."""
+    return str(AccountAdapter(request).get_client_ip(request))
+
+
 # --- links ------------------------------------------------------------------------------------------------------------
 def make_sign_in_link(user: User, *, mailed: bool = False) -> str:
     """Return an absolute link that signs `user` in once within a day. Only its hash is stored.

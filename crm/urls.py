@@ -41,6 +41,7 @@ urlpatterns = [
     path("healthz", home.health, name="health"),
     path("sign-in/<str:token>/", home.sign_in_link, name="sign_in_link"),
     path("accounts/", include("allauth.urls")),
+    path("f/", include("activities.urls_public")),
     path("o/<slug:slug>/", include(organization_urls)),
     path("api/v1/", include("crm.api_urls")),
     path("staff/", admin.site.urls),

@@ -44,6 +44,7 @@ UNSCOPED = {
     "activities/services/activities.py": "rows are made with the organization given; undo looks for drafts as well",
     "activities/services/drafts.py": "the default manager hides drafts; the organization is given",
     "activities/services/observer.py": "writes the log of a lead for the organization it is told",
+    "activities/services/public_forms.py": "finds the form whose address opens the scope",
     "activities/services/types.py": "bulk_create of options, with the organization given",
     "crm/access.py": "finds the membership that opens the scope",
     "crm/accounts.py": "an account is a person's, whatever organizations they belong to",

@@ -1,0 +1,145 @@
+"""Forms of public forms: what a member decides, and what a stranger fills in, with its traps for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.core import signing
+from django.core.cache import cache
+from django.http import HttpRequest
+
+from activities.models import PublicForm
+from activities.services.public_forms import OpenForm
+from crm.accounts import client_address
+from crm.customfields.catalog import Use
+from crm.customfields.forms import ValueForm, value_form
+from crm.customfields.lookups import Lookups
+from crm.errors import InvalidInput
+from crm.forms import ServiceForm
+
+FASTEST = 2  # seconds: nobody reads and fills in a form sooner
+OLDEST = 24 * 3600
+# How many answers fit in a window of seconds: per form and address, and per form.
+PER_ADDRESS = ((600, 5), (86_400, 30))
+PER_FORM = ((3600, 300),)
+
+
+class PublicFormForm(ServiceForm):
+    """A form's settings; each field that can be asked has a box and a place."""
+
+    title = forms.CharField(label="Title", max_length=200)
+    intro = forms.CharField(
+        label="Introduction", required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    thanks = forms.CharField(
+        label="What they read after sending", required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    enabled = forms.BooleanField(label="The form takes answers", required=False, initial=True)
+    embeddable = forms.BooleanField(label="Other sites may show it in a frame", required=False)
+
+    def __init__(self, uses: Sequence[Use], form: PublicForm | None, *args: Any, **kwargs: Any) -> None:
+        initial = {"thanks": "Thank you. We will be in touch."}
+        if form is not None:
+            initial = {key: getattr(form, key) for key in ("title", "intro", "thanks", "enabled", "embeddable")}
+        super().__init__(*args, initial=initial, **kwargs)
+        places = {number: place for place, number in enumerate(form.fields, start=1)} if form else {}
+        self.uses = list(uses)
+        for place, use in enumerate(self.uses, start=1):
+            asked = use.field.id in places if form else True
+            self.fields[f"ask_{use.field.public_id}"] = forms.BooleanField(
+                label=use.field.name, required=False, initial=asked or use.required
+            )
+            self.fields[f"place_{use.field.public_id}"] = forms.IntegerField(
+                label=f"Place of {use.field.name}", required=False, min_value=1, max_value=500,
+                initial=places.get(use.field.id, place if form is None else None),
+                widget=forms.NumberInput(attrs={"class": "tp-place"}),
+            )  # fmt: skip
+
+    @property
+    def rows(self) -> list[tuple[Use, forms.BoundField, forms.BoundField]]:
+        return [(use, self[f"ask_{use.field.public_id}"], self[f"place_{use.field.public_id}"]) for use in self.uses]
+
+    def changes(self) -> dict[str, Any]:
+        """Return what the service takes, the fields in the order of their places. Call it after `is_valid`."""
+        given = self.cleaned_data
+        keys = [use.field.public_id for use in self.uses if given[f"ask_{use.field.public_id}"]]
+        keys.sort(key=lambda key: given[f"place_{key}"] or 1000)
+        return {key: given[key] for key in ("title", "intro", "thanks", "enabled", "embeddable")} | {"fields": keys}
+
+    def take(self, error: Any) -> None:
+        """Show a refusal about the choice of fields on top."""
+        if "fields" in error.fields:
+            self.add_error(None, error.fields["fields"])
+        rest = {key: sentence for key, sentence in error.fields.items() if key != "fields"}
+        if rest or not error.fields:
+            super().take(InvalidInput(error.message, rest))
+
+
+class VisitorForm(ServiceForm):
+    """Who is asking. `website` is a trap: people do not see it. `stamp` says when the page was made, signed."""
+
+    name = forms.CharField(label="Your name", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    email = forms.EmailField(
+        label="Your email", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"})
+    )
+    company = forms.CharField(
+        label="Company", max_length=200, required=False, widget=forms.TextInput(attrs={"autocomplete": "organization"})
+    )
+    website = forms.CharField(
+        label="Leave this empty", required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "tabindex": "-1"}),
+    )  # fmt: skip
+    stamp = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, token: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._token = token
+        self.fresh_stamp = signing.dumps(1, salt=_salt(token))
+
+    @property
+    def is_trapped(self) -> bool:
+        """Did something fill in what people do not see?"""
+        return bool(self.data.get("website"))
+
+    def clean_stamp(self) -> str:
+        """Refuse what comes sooner than a person can, or from a page that is too old or not ours."""
+        given = self.cleaned_data["stamp"]
+        try:
+            signing.loads(given, salt=_salt(self._token), max_age=OLDEST)
+        except signing.BadSignature:
+            raise forms.ValidationError("This page has waited too long. Please send it again.") from None
+        try:
+            signing.loads(given, salt=_salt(self._token), max_age=FASTEST)
+        except signing.SignatureExpired:
+            return given
+        raise forms.ValidationError("That was very quick. Please look it over and send it again.")
+
+
+def questions(found: OpenForm, raw: dict[str, Any] | None = None, data: Any = None) -> ValueForm:
+    """Return the fields a form asks, empty or as typed."""
+    lookups = Lookups(found.owner.organization)
+    form = value_form(found.uses, actor=found.owner, lookups=lookups, raw=raw, data=data)
+    for name, use in form.uses.items():
+        form.fields[name].required = use.required
+    return form
+
+
+def has_room(request: HttpRequest, token: str) -> bool:
+    """Count one answer to a form from this address; False when there were too many lately."""
+    address = client_address(request)
+    checks = [(f"form:{token}:{address}:{seconds}", seconds, most) for seconds, most in PER_ADDRESS]
+    checks += [(f"form:{token}:{seconds}", seconds, most) for seconds, most in PER_FORM]
+    room = True
+    for key, seconds, most in checks:
+        cache.add(key, 0, seconds)
+        try:
+            room = cache.incr(key) <= most and room
+        except ValueError:  # it ran out between the two calls
+            cache.set(key, 1, seconds)
+    return room
+
+
+def _salt(token: str) -> str:
+    return f"public-form:{token}"
