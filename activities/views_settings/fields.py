@@ -108,10 +108,10 @@ def field_edit(request: HttpRequest, owner: str, field_id: str) -> HttpResponse:
 
 
 def _typed(request: HttpRequest, use: Use | None) -> dict[str, Any]:
-    """Return what is typed in the editor; a setting that cannot be turned off is not sent, and stays."""
+    """Return what is typed in the editor; settings that are fixed are not sent, and stay."""
     typed = typed_field(request.POST)
-    if use and use.field.multiple:
-        typed["multiple"] = True
+    if use:
+        typed |= {"kind": use.field.kind.slug, "multiple": typed["multiple"] or use.field.multiple}
     return typed
 
 

@@ -26,7 +26,7 @@ from crm.permissions import Perm
 @member_page(Perm.MANAGE_CUSTOMIZATIONS)
 @require_POST
 def field_options(request: HttpRequest, owner: str, field_id: str) -> HttpResponse:
-    """Save labels and colours (`label-opt_…`, `color-opt_…`), add new ones (`add`, one a line), `remove` or `restore` one."""
+    """Save labels and colours (`label-opt_…`, `color-opt_…`), add new ones (`add`, one a line), take one away (`gone`) or bring it `back`."""
     whose = owner_of(request, owner)
     use = _choices(request, whose, field_id)
     field = services.field_for(request.actor, field_id)
@@ -35,9 +35,9 @@ def field_options(request: HttpRequest, owner: str, field_id: str) -> HttpRespon
         with transaction.atomic():
             services.change_options(request.actor, field, _changes(request, use))
             services.add_options(request.actor, field, request.POST.get("add", "").splitlines())
-            if option := request.POST.get("remove"):
+            if option := request.POST.get("gone"):
                 services.remove_option(request.actor, field, option)
-            if option := request.POST.get("restore"):
+            if option := request.POST.get("back"):
                 services.restore_option(request.actor, field, option)
     except InvalidInput as error:
         errors = error.fields or {"": error.message}
