@@ -21,6 +21,7 @@ from crm.customfields.lookups import Lookups, UserRef
 from crm.customfields.services import add_options, field_for
 from crm.errors import InvalidInput, NotAllowed
 from crm.fieldkinds import fold, normal_phone
+from crm.imports.cleaning import RowCleaner
 from crm.imports.files import Row
 from crm.imports.resource import CLEARED, CREATE, SKIP, UPDATE, SettledResource, Verdict
 from crm.models import User
@@ -122,6 +123,7 @@ class _Chunk:
         self._types: dict[str, TypeInfo] = {}
         self._users: dict[str, UserRef] = {}
         self._may_log: dict[int, str] = {}
+        self._cleaners: dict[int, RowCleaner] = {}
         self._load_activities(given)
         self._load_leads(given)
 
@@ -288,7 +290,7 @@ class _Chunk:
         raw = self.raw(kind, given)
         lead_id = self.lead(given)
         contact_id = self.contact(lead_id, given["contact"].strip()) if "contact" in given else None
-        values = self._clean(kind, raw, {}, lead_id)
+        values = self.cleaner(kind).clean(raw, lead_id)
         if lead_id is None:
             lead_id = self.make_lead(verdict, given["lead_name"].strip())
         created = created or happened or timezone.now()
@@ -319,7 +321,7 @@ class _Chunk:
         changes: dict[str, Any] = {}
         raw = self.raw(kind, given)
         # What is required is asked for when something changes: a file that changes nothing is no reason to complain.
-        values = self._clean(kind, raw, activity.values, activity.lead_id, require=False)
+        values = self._clean(kind, raw, activity)
         before: dict[str, Any] = {}
         for use in self.known.uses(kind.fieldset_id):
             key = str(use.field.id)
@@ -353,17 +355,17 @@ class _Chunk:
         verdict.verdict = UPDATE
         verdict.before = {"revision": updated.revision, "values": before}
 
-    def _clean(
-        self,
-        kind: TypeInfo,
-        raw: Mapping[str, Any],
-        current: Mapping[str, Any],
-        lead_id: int | None,
-        require: bool = True,
-    ) -> dict[str, Any]:
+    def cleaner(self, kind: TypeInfo) -> RowCleaner:
+        """Return what cleans the rows that become activities of a type."""
+        if kind.id not in self._cleaners:
+            uses = self.known.uses(kind.fieldset_id)
+            self._cleaners[kind.id] = RowCleaner(self.actor, uses, self.lookups, self.resource.zone)
+        return self._cleaners[kind.id]
+
+    def _clean(self, kind: TypeInfo, raw: Mapping[str, Any], activity: Activity) -> dict[str, Any]:
         return clean_values(
-            self.actor, self.known.uses(kind.fieldset_id), raw, current=current, lookups=self.lookups.at(lead_id),
-            require=require, partial=True, zone=self.resource.zone,
+            self.actor, self.known.uses(kind.fieldset_id), raw, current=activity.values,
+            lookups=self.lookups.at(activity.lead_id), require=False, partial=True, zone=self.resource.zone,
         )  # fmt: skip
 
     def _refuse_another_lead_or_type(self, activity: Activity, kind: TypeInfo, given: Mapping[str, str]) -> None:

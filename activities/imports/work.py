@@ -28,7 +28,7 @@ from crm.tenancy import scope
 from leads.models import Lead
 
 log = logging.getLogger("touchpoint.imports")
-CHUNK = 500
+CHUNK = 1000
 # A job hands over to the next one well before the queue's timeout, so that other jobs and imports get their turn.
 SECONDS_A_JOB = 20
 

@@ -205,15 +205,20 @@ class SettledResource(resources.Resource):
         rows = [Row(number, dict(zip(dataset.headers, row, strict=True))) for number, row in enumerate(cells, start=1)]
         self._verdicts = {verdict.number: verdict for verdict in self.settle(rows)}
 
+    @classmethod
+    def get_display_name(cls) -> str:
+        return cls.__name__.removesuffix("Resource")
+
+    def get_diff_headers(self) -> list[str]:
+        return ["What happens"]
+
     def import_row(self, row: Any, instance_loader: Any, **kwargs: Any) -> RowResult:
         found = self._verdicts[kwargs["row_number"]]
         result = self.get_row_result_class()()
         result.row_values = dict(row)
         result.object_id, result.object_repr = found.object_id, f"row {found.number}"
-        result.diff = [
-            found.error,
-            *(f"{name}: {old or 'empty'} → {new or 'empty'}" for name, old, new in found.changes),
-        ]
+        changes = [f"{name}: {old or 'empty'} → {new or 'empty'}" for name, old, new in found.changes]
+        result.diff = ["; ".join([*([found.error] if found.error else []), *changes]) or "created"]
         if found.verdict == ERROR:
             result.import_type = RowResult.IMPORT_TYPE_INVALID
             result.validation_error = ValidationError(found.error)

@@ -388,3 +388,37 @@ def test_the_resource_answers_django_import_export(ours: Tenant) -> None:
         ActivityResource(ours.admin).import_data(data)
     assert Activity.objects.count() == before + 2
     assert catalog(ours.organization)
+
+
+def test_a_row_cleaner_says_what_clean_values_says(ours: Tenant) -> None:
+    """Every sample of every kind, twice: as new and as remembered."""
+    from zoneinfo import ZoneInfo
+
+    from crm.customfields.cleaning import clean_values
+    from crm.customfields.lookups import Lookups
+    from crm.imports.cleaning import RowCleaner
+    from tests.samples import SAMPLES
+
+    def answer(work: Any) -> Any:
+        try:
+            return work()
+        except InvalidInput as error:
+            return error.fields
+
+    for kind in SAMPLES:
+        create_field(ours.admin, ours.type_row.fieldset, name=f"S {kind}", kind=kind)
+    with events.door("import"):
+        uses = catalog(Organization.objects.get(pk=ours.organization.pk)).uses(ours.type_row.fieldset_id)
+        lead, zone = ours.leads[0].pk, ZoneInfo("Europe/Berlin")
+        cleaner = RowCleaner(ours.admin, uses, Lookups(ours.organization), zone)
+        assert cleaner.ordinary
+        for use in uses:
+            sample = SAMPLES.get(use.field.kind.slug)
+            texts = [good.csv for good in sample.good] + [raw for raw, _ in sample.bad] if sample else []
+            for text in [*map(str, texts), None]:
+                raw = {use.field.public_id: text}
+                lookups = Lookups(ours.organization, lead)
+                plain = answer(lambda: clean_values(
+                    ours.admin, uses, raw, current={}, lookups=lookups, require=True, partial=True, zone=zone))  # fmt: skip
+                assert answer(lambda: cleaner.clean(raw, lead)) == plain
+                assert answer(lambda: cleaner.clean(raw, lead)) == plain
