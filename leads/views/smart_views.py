@@ -22,6 +22,8 @@ from leads.services import smart_views as services
 from leads.views.kinds import kind_named
 from leads.views.state import State, read_state
 
+UNPINNED = 10
+
 
 def view_url(view: SmartView, slug: str) -> str:
     return f"{reverse(kind_named(view.lists).url_name, args=[slug])}?view={view.public_id}"
@@ -30,9 +32,10 @@ def view_url(view: SmartView, slug: str) -> str:
 @member_page()
 @require_GET
 def smart_views(request: HttpRequest) -> HttpResponse:
-    """The sidebar's pinned views, in the member's order. Counts come after the page, each by itself."""
+    """The sidebar's pinned views, in the member's order; without any, the first ones. Counts come after, each by itself."""
     slug = request.organization.slug
-    rows = [(view, view_url(view, slug)) for view in _pinned(request.actor)]
+    views = _pinned(request.actor) or queries.smart_views_for(request.actor)[:UNPINNED]
+    rows = [(view, view_url(view, slug)) for view in views]
     return render(request, "leads/_smart_views.html", {"rows": rows})
 
 

@@ -142,6 +142,8 @@ class State:
                 tz=self.filters.zone,
             )  # fmt: skip
         except (InvalidInput, TooMuch) as refused:
+            if after and "cursor" in refused.fields:
+                return self.page("", limit)  # a forged or foreign cursor begins again
             self.error = refused.message
             return None
 

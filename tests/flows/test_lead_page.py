@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -19,11 +18,9 @@ from crm.models import CustomField, Event, Role
 from crm.tenancy import scope
 from leads.models import Lead
 from leads.search.cursors import encode_cursor
-from leads.services import delete_lead
 from tests.factories import PASSWORD, Tenant
 
 # On PostgreSQL a search also opens a savepoint, sets its timeout and cost, and releases the savepoint.
-LIST_QUERIES = 9 + (4 if connection.vendor == "postgresql" else 0)
 # A fragment: the frame's own counts are the frame's matter. Two for rows, one each for members and comments.
 TIMELINE_QUERIES = 8
 
@@ -46,46 +43,6 @@ def counted(tenant: Tenant) -> tuple[int, int, int]:
 
 def form_of(tenant: Tenant, **typed: Any) -> dict[str, Any]:
     return {"user": tenant.user.user.public_id, **{tenant.fields[name]: value for name, value in typed.items()}}
-
-
-# --- the list ---------------------------------------------------------------------------------------------------------
-def names(response: Any) -> list[str]:
-    return [lead.name for lead in response.context["leads"]]
-
-
-def test_the_list_holds_our_leads_only_and_sorts(world) -> None:
-    client, address = client_of(world.ours), at(world.ours, "leads:list")
-    response = client.get(address)
-    assert names(response) == ["Acme", "Bluth", "Cyberdyne"]
-    assert (response.context["total"], response.context["total_is_exact"]) == (3, True)
-    assert names(client.get(address, {"sort": "-name"})) == ["Cyberdyne", "Bluth", "Acme"]
-    assert names(client.get(address, {"q": "blu"})) == ["Bluth"]
-    assert names(client.get(address, {"q": "hello@acme.example"})) == ["Acme"]
-    assert "No lead fits" in client.get(address, {"q": "nobody"}).content.decode()
-
-
-def test_leads_are_found_by_the_builders_rows(world) -> None:
-    client, address, ours = client_of(world.ours), at(world.ours, "leads:list"), world.ours
-    block = {"type": ours.type_row.public_id, "field": ours.fields["Users"], "op": ">", "value": "25"}
-    response = client.get(address, {**block, "has": "any"})
-    assert names(response) == ["Bluth", "Cyberdyne"]
-    assert "Users" in response.context["sentence"]
-    assert names(client.get(address, {**block, "has": "none"})) == ["Acme"]
-    assert names(client.get(address, {**block, "has": "atleast", "n": "2"})) == []
-    refused = client.get(address, {**block, "value": "many"})
-    assert refused.status_code == 422
-    assert "“many” is not a number" in refused.content.decode()
-
-
-@pytest.mark.parametrize("rows", [1, 3])
-def test_the_list_takes_the_same_queries_for_any_number_of_rows(world, django_assert_num_queries, rows: int) -> None:
-    client, address = client_of(world.ours), at(world.ours, "leads:list")
-    with scope(world.ours.organization), events.door("page"):
-        for lead in world.ours.leads[rows:]:
-            delete_lead(world.ours.admin, lead)
-    client.get(address)
-    with django_assert_num_queries(LIST_QUERIES):
-        assert len(names(client.get(address))) == rows
 
 
 # --- the timeline -----------------------------------------------------------------------------------------------------

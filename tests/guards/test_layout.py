@@ -24,6 +24,7 @@ ROOMS = {
 # module of leads, activities or reporting → what it holds that no room does. `crm` is the foundation: it is named by nouns.
 OTHER_ROOMS = {
     "activities/builtin": "the declarations of the built-in kinds",
+    "activities/columns": "what result tables show of activities",
     "activities/exports": "CSV downloads, written row by row while they are read",
     "activities/imports": "the import engine: file, mapping, check, run, undo",
     "activities/lead_page": "what the lead's page shows of activities, reached through settings",
@@ -65,6 +66,7 @@ UNSCOPED = {
     "crm/views/home.py": "the home page lists a person's organizations",
     "crm/webhooks/courier.py": "takes what is due of every organization, then opens its scope",
     "crm/webhooks/queue.py": "written with the event, with its organization given",
+    "leads/tasks.py": "jobs find their object first and open its scope then",
     "leads/services/index.py": "bulk_create of contact points, with the organization given",
     "reporting/services.py": "bulk_create of tiles, with the organization given",
 }
