@@ -15,6 +15,7 @@ from activities.api_types import router as types
 from crm.api import CloseApi
 from crm.api_docs import docs, openapi
 from crm.api_events import router as events
+from crm.api_groups import router as groups
 from crm.api_people import empty_router
 from crm.api_people import router as people
 from crm.api_webhooks import router as webhooks
@@ -34,7 +35,7 @@ api = CloseApi(
     urls_namespace="api",
 )
 for router in (
-    people, leads, lists, smart_views, bulk, search, activities, builtin, comments, types, fields, shared_fields, imports, exports, reports, events, webhooks, empty_router,
+    people, groups, leads, lists, smart_views, bulk, search, activities, builtin, comments, types, fields, shared_fields, imports, exports, reports, events, webhooks, empty_router,
 ):  # fmt: skip
     api.add_router("", router)
 

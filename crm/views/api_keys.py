@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from crm.access import member_page
 from crm.api_keys import create_key, keys_for, revoke
+from crm.errors import InvalidInput
 from crm.forms import ApiKeyForm
 from crm.htmx import redirect_to
 
@@ -25,12 +26,19 @@ def api_keys(request: HttpRequest) -> HttpResponse:
 def api_key_create(request: HttpRequest) -> HttpResponse:
     form = ApiKeyForm(request.POST)
     context = {"section": "api_keys", "form": form}
-    if not form.is_valid():
-        return render(request, "settings/api_keys.html", context | {"keys": keys_for(request.actor)}, status=422)
-    given = form.cleaned_data
-    row, plain = create_key(request.actor, given["name"], read_only=given["read_only"], expires_at=given["expires_at"])
-    context |= {"keys": keys_for(request.actor), "form": ApiKeyForm(), "new_key": row, "plain": plain}
-    return render(request, "settings/api_keys.html", context)
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            row, plain = create_key(
+                request.actor, given["name"], read_only=given["read_only"], expires_at=given["expires_at"]
+            )
+        except InvalidInput as error:
+            for name, sentence in error.fields.items():
+                form.add_error(name, sentence)
+        else:
+            context |= {"keys": keys_for(request.actor), "form": ApiKeyForm(), "new_key": row, "plain": plain}
+            return render(request, "settings/api_keys.html", context)
+    return render(request, "settings/api_keys.html", context | {"keys": keys_for(request.actor)}, status=422)
 
 
 @member_page()
