@@ -59,7 +59,9 @@ class LeadExportBody(Body):
 
 # --- asking ---------------------------------------------------------------------------------------------------------------
 @router.post(
-    "/export/activities/", summary="Export activities", openapi_extra=shows(EXPORT, sends={"type": "actitype_…"})
+    "/export/activities/",
+    summary="Export activities",
+    openapi_extra=shows(EXPORT, status=201, sends={"type": "actitype_…"}),
 )
 def export_activities(request: HttpRequest, body: ActivityExportBody) -> Any:
     """`type`: an activity type, or `all` for a zip with one CSV per type and one of leads."""
@@ -75,7 +77,7 @@ def export_activities(request: HttpRequest, body: ActivityExportBody) -> Any:
     return created(request, export_json(request, event))
 
 
-@router.post("/export/lead/", summary="Export leads", openapi_extra=shows(EXPORT, sends={
+@router.post("/export/lead/", summary="Export leads", openapi_extra=shows(EXPORT, status=201, sends={
     "format": "csv", "type": "leads", "s_query": {"query": {"type": "match_all"}}, "fields": ["id", "name"]}))  # fmt: skip
 def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
     """`format`: csv or json. `s_query`: a search as of `/data/search/`; or `query`: the text language. Without: all leads."""

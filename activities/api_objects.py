@@ -148,7 +148,9 @@ def _may_see_state(request: HttpRequest, state: Mapping[str, Any]) -> bool:
         return False
     if state.get("status") != Activity.Status.DRAFT:
         return True
-    return state.get("created_by_id") == request.actor.user_id or bool(has(request.actor, Perm.MANAGE_OTHERS_ACTIVITIES))
+    return state.get("created_by_id") == request.actor.user_id or bool(
+        has(request.actor, Perm.MANAGE_OTHERS_ACTIVITIES)
+    )
 
 
 @renders("activity", "activity.custom_activity")

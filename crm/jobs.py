@@ -42,7 +42,7 @@ def run_worker() -> None:
 
 def _deliver_until(stopped: threading.Event) -> None:
     """Send what webhooks have to deliver, once a second, whatever goes wrong with one round."""
-    from crm.webhooks.courier import deliver_due, pause_flooded
+    from crm.webhooks.courier import deliver_due, forget_old, pause_flooded
 
     rounds = 0
     while not stopped.is_set():
@@ -52,6 +52,7 @@ def _deliver_until(stopped: threading.Event) -> None:
             taken = deliver_due()
             if rounds % FLOOD_SECONDS == 0:
                 pause_flooded()
+                forget_old()
         except Exception:
             log.exception("A round of webhook deliveries failed; the next one tries again.")
         rounds += 1

@@ -191,6 +191,10 @@ class ApiKey(TenantModel):
         return self.name
 
     @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= now()
+
+    @property
     def public_id(self) -> str:
         return ids.encode("api", self.pk)
 

@@ -33,6 +33,7 @@ FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(minutes=20)
 GIVE_UP = timedelta(hours=72)
 PAUSE_AFTER = timedelta(days=3)
 MOST_WAITING = 100_000
+LOG_KEPT, FORGET_AT_ONCE = timedelta(days=30), 1000
 BATCH, PER_SUBSCRIPTION, THREADS = 50, 5, 8
 # Updates of one object that wait and are at most this far apart are sent as one.
 MERGED_WITHIN = timedelta(seconds=60)
@@ -72,6 +73,15 @@ def pause_flooded() -> None:
     for row in WebhookSubscription.unscoped.filter(pk__in=[found["subscription_id"] for found in flooded]):
         with scope(row.organization_id):
             pause_failing(row, f"More than {MOST_WAITING:,} events wait for it.")
+
+
+def forget_old() -> int:
+    """Take the oldest settled deliveries out of the logs, some at a time; returns how many."""
+    oldest = WebhookDelivery.unscoped.exclude(state=WAITING).order_by("pk")[:FORGET_AT_ONCE]
+    limit = timezone.now() - LOG_KEPT
+    old = [row.pk for row in oldest.only("pk", "date_created") if row.date_created < limit]
+    WebhookDelivery.unscoped.filter(pk__in=old).delete()
+    return len(old)
 
 
 def _lease() -> list[WebhookDelivery]:

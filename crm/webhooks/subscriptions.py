@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from crm import events, ids
@@ -28,10 +28,9 @@ PAGE = 50
 
 def subscriptions_for(actor: Membership) -> list[WebhookSubscription]:
     """Return the actor's subscriptions, or all for those who manage the organization; newest first, owner loaded."""
-    rows = WebhookSubscription.objects.select_related("membership__user").annotate(
-        last_delivered_at=Max("deliveries__delivered_at")
-    )
-    rows = rows.order_by("-pk")
+    latest = WebhookDelivery.objects.filter(subscription=OuterRef("pk"), state=WebhookDelivery.State.DELIVERED)
+    rows = WebhookSubscription.objects.select_related("membership__user").order_by("-pk")
+    rows = rows.annotate(last_delivered_at=Subquery(latest.order_by("-pk").values("delivered_at")[:1]))
     return list(rows if has(actor, Perm.MANAGE_ORGANIZATION) else rows.filter(membership=actor))
 
 

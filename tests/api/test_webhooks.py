@@ -287,6 +287,27 @@ def test_after_72_hours_a_delivery_is_given_up(api: Api, world: World, receiver:
     assert WebhookDelivery.unscoped.get().state == "failed"
 
 
+def test_logs_are_kept_for_thirty_days(api: Api, world: World, receiver: Receiver) -> None:
+    listen(api, receiver.url)
+    for days in (31, 29):
+        log(world)
+        deliver()
+        WebhookDelivery.unscoped.filter(pk=WebhookDelivery.unscoped.latest("pk").pk).update(
+            date_created=timezone.now() - timedelta(days=days)
+        )
+    assert courier.forget_old() == 1 and WebhookDelivery.unscoped.count() == 1
+
+
+def test_what_floods_is_paused(api: Api, world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    listen(api, receiver.url)
+    log(world)
+    courier.pause_flooded()
+    assert WebhookSubscription.unscoped.get().status == "active"
+    monkeypatch.setattr(courier, "MOST_WAITING", 0)
+    courier.pause_flooded()
+    assert WebhookSubscription.unscoped.get().status == "paused"
+
+
 def test_a_dead_couriers_delivery_is_taken_up_when_its_lease_ends(api: Api, world: World, receiver: Receiver) -> None:
     listen(api, receiver.url)
     log(world)
