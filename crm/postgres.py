@@ -10,11 +10,14 @@ from typing import Any
 
 from django.db import DatabaseError, migrations, transaction
 
-# (index, table, column): for searching text by any part of it.
+# (index, table, columns, extension needed besides pg_trgm): for searching text by any part of it. Of the indexes of one
+# column the first that the server can make is made. Words that all fields share make trigrams alone unselective; with the
+# field in front, a search reads the postings of its own field (six times faster on two million activities).
 TRIGRAM_INDEXES = (
-    ("value_text_trigram", "value_text", "v"),
-    ("lead_name_trigram", "leads_lead", "name_fold"),
-    ("lead_search_trigram", "leads_lead", "search_text"),
+    ("value_text_field_trigram", "value_text", "field_id, v gin_trgm_ops", "btree_gin"),
+    ("value_text_trigram", "value_text", "v gin_trgm_ops", ""),
+    ("lead_name_trigram", "leads_lead", "name_fold gin_trgm_ops", ""),
+    ("lead_search_trigram", "leads_lead", "search_text gin_trgm_ops", ""),
 )
 
 
@@ -58,30 +61,49 @@ def drop_trigram_indexes(connection: Any, tables: Iterable[str]) -> None:
     """Remove the trigram indexes of these tables; text search is slower until they are made again."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            for name, table, _ in TRIGRAM_INDEXES:
+            for name, table, _, _ in TRIGRAM_INDEXES:
                 if table in tables:
                     cursor.execute(f"DROP INDEX IF EXISTS {name}")
 
 
-def create_trigram_indexes(connection: Any, tables: Iterable[str] | None = None) -> bool:
+def create_trigram_indexes(connection: Any, tables: Iterable[str] | None = None, *, live: bool = False) -> bool:
     """Make the trigram indexes that are missing (of `tables`, or all); False where the server cannot.
 
-    The extension may be absent, or the role may not be allowed to add it: search is then slower, never wrong.
+    An extension may be absent, or the role may not be allowed to add it: search is then slower, never wrong. `live`:
+    without locking out writers, which needs to be outside a transaction. An index that a better one replaces goes.
     """
-    if connection.vendor != "postgresql":
+    if connection.vendor != "postgresql" or not _has_extension(connection, "pg_trgm"):
         return False
-    try:
-        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-            cursor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-    except DatabaseError:
-        return False
+    how = "CONCURRENTLY " if live else ""
     with connection.cursor() as cursor:
         # Asking first: CREATE INDEX IF NOT EXISTS locks the table even when there is nothing to do.
         cursor.execute("SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()")
         there = {name for (name,) in cursor.fetchall()}
-        for name, table, column in TRIGRAM_INDEXES:
-            if name not in there and (tables is None or table in tables):
-                cursor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {table} USING gin ({column} gin_trgm_ops)")
+        made: set[str] = set()
+        for name, table, columns, extension in TRIGRAM_INDEXES:
+            text = f"{table} {columns.split()[-2]}"
+            if tables is not None and table not in tables:
+                continue
+            if text in made:
+                cursor.execute(f"DROP INDEX {how}IF EXISTS {name}")
+            elif not extension or _has_extension(connection, extension):
+                made.add(text)
+                if name not in there:
+                    cursor.execute(f"CREATE INDEX {how}IF NOT EXISTS {name} ON {table} USING gin ({columns})")
+    return True
+
+
+def _has_extension(connection: Any, name: str) -> bool:
+    """Return whether an extension is there, added now if need be."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_extension WHERE extname = %s", [name])
+        if cursor.fetchone():
+            return True
+    try:
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            cursor.execute(f"CREATE EXTENSION IF NOT EXISTS {name}")
+    except DatabaseError:
+        return False
     return True
 
 

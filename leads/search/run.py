@@ -344,6 +344,12 @@ def probe_bound(actor: Membership) -> int:
     return max(200, min(6 * math.isqrt(leads), 10_000))
 
 
+def forget_estimates() -> None:
+    """Count again what was counted lately: for when a lot was written at once."""
+    _estimates.clear()
+    _text_rows.clear()
+
+
 # --- statements -------------------------------------------------------------------------------------------------------
 def _rows(sql: Sql) -> list[Any]:
     with connection.cursor() as cursor:

@@ -189,5 +189,5 @@ class TestPostgres:
                 "SELECT count(*) FROM pg_attribute WHERE attname = 'field_id' AND attstattarget = 1000"
             )  # fmt: skip
             assert cursor.fetchone() == (4,)
-        wanted = {"value_text_trigram", "lead_name_trigram", "lead_search_trigram"}
+        wanted = {"value_text_field_trigram", "lead_name_trigram", "lead_search_trigram"}
         assert found == (wanted if offered else set())
