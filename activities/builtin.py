@@ -83,7 +83,7 @@ BUILTINS: dict[str, Builtin] = {
         Builtin("lead_merge", "Leads merged", "arrow-merge", "blue", "LeadMerge", "activity.lead_merge", (
             BuiltinField("source_lead_name", "Merged lead", "text"),
             BuiltinField("source_lead_id", "Merged lead id", "hidden"),
-            BuiltinField("kept_beside", "What it said where this lead says otherwise", "textarea"),
+            BuiltinField("kept_beside", "Where it differed", "textarea"),
         ), system=True),
         Builtin("import", "Imported", "upload", "blue", "Import", "activity.import", (
             BuiltinField("file_name", "File", "text"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from crm.api import (
     custom_json,
     listed,
     listing,
+    member_user,
     moment,
     name_of,
     numbers,
@@ -226,13 +228,26 @@ def create_lead(request: HttpRequest, body: LeadBody) -> Any:
     given = body.given()
     contacts = [_contact_given(request, row) for row in given.get("contacts") or []]
     fallback = next((row["name"] for row in contacts if row.get("name")), "Untitled lead")
-    lead = services.create_lead(
-        request.actor, name=given.get("name") or fallback, status=given.get("status_id") or given.get("status"),
-        description=given.get("description") or "", url=given.get("url") or "", addresses=given.get("addresses") or [],
-        contacts=contacts, custom=custom_given(request, catalog(request.organization).lead_uses, given) or {},
-        date_created=_past(request, given), source="api",
-    )  # fmt: skip
+    with _named_as_given(given):
+        lead = services.create_lead(
+            request.actor, name=given.get("name") or fallback, status=given.get("status_id") or given.get("status"),
+            description=given.get("description") or "", url=given.get("url") or "", addresses=given.get("addresses") or [],
+            contacts=contacts, custom=custom_given(request, catalog(request.organization).lead_uses, given) or {},
+            date_created=_past(request, given), created_by=member_user(request, given.get("created_by"), "created_by"),
+            source="api",
+        )  # fmt: skip
     return get_lead(request, lead.public_id)
+
+
+@contextmanager
+def _named_as_given(given: Mapping[str, Any]) -> Iterator[None]:
+    """An unknown status is the error of the key that was sent: `status_id` or `status`."""
+    try:
+        yield
+    except InvalidInput as error:
+        if given.get("status_id") and "status" in error.fields:
+            error.fields["status_id"] = error.fields.pop("status")
+        raise
 
 
 def _past(request: HttpRequest, given: Mapping[str, Any]) -> Any:
@@ -277,7 +292,8 @@ def update_lead(request: HttpRequest, lead_id: str, body: LeadBody) -> Any:
     custom = custom_given(request, catalog(request.organization).lead_uses, given, lead.values)
     if custom is not None:
         changes["custom"] = custom
-    services.update_lead(request.actor, lead, changes)
+    with _named_as_given(given):
+        services.update_lead(request.actor, lead, changes)
     return get_lead(request, lead_id)
 
 

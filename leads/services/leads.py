@@ -18,7 +18,7 @@ from crm.customfields.lookups import Lookups
 from crm.customfields.values import delete_index, index_rows, insert_index_many, replace_index
 from crm.errors import InvalidInput
 from crm.fieldkinds import KINDS, InvalidValue, fold, is_blank
-from crm.models import Membership
+from crm.models import Membership, User
 from crm.permissions import Perm, authorize, has
 from leads.models import Contact, Lead, LeadStatus, Task
 from leads.queries import statuses
@@ -57,6 +57,7 @@ def create_lead(
     contacts: Sequence[Mapping[str, Any]] = (),
     custom: Mapping[str, Any] | None = None,
     date_created: datetime | None = None,
+    created_by: User | None = None,
     source: str = "ui",
 ) -> Lead:
     """Create a lead with its contacts. `status`: a row, id or label; the first status without one. `custom`: raw input by `cf_` id.
@@ -81,7 +82,7 @@ def create_lead(
         )
         lead = Lead.objects.create(
             organization=actor.organization, name_fold=fold(clean["name"]), status=_status(status), values=values,
-            created_by=actor.user, updated_by=actor.user, source=source,
+            created_by=created_by or actor.user, updated_by=actor.user, source=source,
             date_created=date_created or now, date_updated=now, **clean,
         )  # fmt: skip
         insert_index_many(index_rows(known, lead.pk, 0, values))

@@ -300,5 +300,5 @@ def _write_destination(actor: Membership, plan: MergePlan, replaced: Mapping[int
 
 
 def _kept_beside(plan: MergePlan) -> str:
-    """Return the lines of the merge entry: what the source held and the destination does not."""
-    return "\n".join(f"{row.label}: {row.other}" for row in plan.differences if row.is_public)
+    """Return the words of the merge entry: what the source held and the destination does not."""
+    return "; ".join(f"{row.label}: {row.other}" for row in plan.differences if row.is_public)

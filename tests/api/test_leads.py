@@ -192,6 +192,27 @@ def test_reports(api: Api, world: World) -> None:
     api.post("report/activity/", {**body, "metrics": ["nothing"]}, status=400)
 
 
+def test_who_made_a_lead_and_when_may_be_said(api: Api, world: World) -> None:
+    uma = world.ours.user.user
+    lead = api.post("lead/", {"name": "Old", "date_created": "2020-02-03T04:05:06+00:00", "created_by": uma.public_id})
+    assert (lead["created_by"], lead["date_created"][:10], lead["updated_by"]) == (
+        uma.public_id, "2020-02-03", world.ours.admin.user.public_id,
+    )  # fmt: skip
+    stranger = world.theirs.user.user.public_id
+    refused = api.post("lead/", {"name": "Old", "created_by": stranger}, status=400)
+    assert list(refused["field-errors"]) == ["created_by"]
+
+
+def test_an_unknown_status_is_the_error_of_the_key_sent(api: Api, world: World) -> None:
+    lead = world.ours.leads[0].public_id
+    for key in ("status_id", "status"):
+        for refused in (
+            api.post("lead/", {"name": "x", key: "stat_nonsense"}, status=400),
+            api.put(f"lead/{lead}/", {key: "stat_nonsense"}, status=400),
+        ):
+            assert list(refused["field-errors"]) == [key]
+
+
 def test_merging_leads(api: Api, world: World) -> None:
     source, destination = (lead.public_id for lead in world.ours.leads[:2])
     assert api.post("lead/merge/", {"source": source, "destination": destination}) == {}
