@@ -201,11 +201,15 @@ def source_of(actor: Membership, name: str) -> Source | None:
     return source_named(actor, name)
 
 
-def parse(tree: Any, actor: Membership, lists: str = "") -> Query:
-    """Return the checked query. What it selects is its own `object_type` clause, else `lists`, else leads."""
+def parse(tree: Any, actor: Membership, lists: str = "", *, within: int | None = None) -> Query:
+    """Return the checked query. What it selects is its own `object_type` clause, else `lists`, else leads.
+
+    `within`: the row number of the Smart View it is the search of, which it must not lead back to.
+    """
     from leads.search.sources import source_named
 
     reader = _Reader(actor)
+    reader.views += [within] if within is not None else []
     name = object_type_of(tree) or lists or "lead"
     source = source_named(actor, name)
     if source is None or not source.listed:

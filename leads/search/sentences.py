@@ -16,6 +16,7 @@ from leads.search.language import (
     Exists,
     FreeText,
     IdIs,
+    InView,
     MomentIn,
     Node,
     NumberIn,
@@ -50,18 +51,29 @@ def sentence(query: Query) -> str:
     """Return what a search selects, in one sentence without a full stop."""
     plural = query.source.plural
     start = plural[0].upper() + plural[1:]
-    nodes = query.conjuncts
+    nodes = _conjuncts(query.root)
     if not nodes:
         return f"All {plural}"
     own, others = _split(nodes)
+    views = [node for node in own if isinstance(node, InView) and not node.negate]
+    own = [node for node in own if node not in views]
     types = _types(own)
     if types:
         start = types[0][0].upper() + types[0][1:]
         own = [node for node in own if not _is_type(node)]
-    parts = [_related(node) for node in others]
+    parts = [f"in the Smart View “{view.name}”" for view in views] + [_related(node) for node in others]
     if own:
         parts.insert(0, "where " + _joined([clause(node) for node in own], "and"))
     return f"{start} {_joined(parts, 'and')}".strip()
+
+
+def _conjuncts(node: Node) -> list[Node]:
+    """Return what must all hold, Smart Views as a whole: a sentence names them instead of repeating them."""
+    if isinstance(node, InView):
+        return [node]
+    if isinstance(node, All) and not node.negate:
+        return [inner for child in node.nodes for inner in _conjuncts(child)]
+    return [] if node == Everything() else [node]
 
 
 def _split(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
@@ -174,6 +186,11 @@ def _(node: Everything) -> str:
 def _(node: All) -> str:
     found = f"({_joined([clause(child) for child in node.nodes], 'and')})" if node.nodes else "anything"
     return f"not {found}" if node.negate else found
+
+
+@clause.register
+def _(node: InView) -> str:
+    return f"it is {'not ' if node.negate else ''}in the Smart View “{node.name}”"
 
 
 @clause.register

@@ -57,7 +57,7 @@ def update_smart_view(actor: Membership, view: SmartView, changes: Mapping[str, 
         if {"shared", "teams"} & set(changed):
             authorize(has(actor, Perm.MANAGE_TEAM_SMART_VIEWS))
         if "query" in changed:
-            _check_query(actor, view.query, view.lists)
+            _check_query(actor, view.query, view.lists, view.pk)
         if changed:
             view.date_updated = timezone.now()
             view.save(update_fields=[*clean, "date_updated"])
@@ -115,13 +115,13 @@ def _owns(actor: Membership, view: SmartView) -> Decision:
     return yes("It is yours.") if view.owner_id == actor.user_id else has(actor, Perm.MANAGE_TEAM_SMART_VIEWS)
 
 
-def _check_query(actor: Membership, query: Mapping[str, Any], lists: str) -> None:
+def _check_query(actor: Membership, query: Mapping[str, Any], lists: str, within: int | None = None) -> None:
     if lists not in SmartView.Lists.values:
         raise InvalidInput(
             fields={"type": f"“{lists}” cannot be saved. Use one of: {', '.join(SmartView.Lists.values)}."}
         )
     source = source_named(actor, lists)
-    found = parse(query, actor, object_type_of(query) or lists).source
+    found = parse(query, actor, object_type_of(query) or lists, within=within).source
     assert source is not None, "every list has a source"
     if found.family != source.family:
         raise InvalidInput(fields={"query": f"This search selects {found.plural}, not {source.plural}."})

@@ -14,9 +14,9 @@ from activities.queries import type_catalog
 from crm import ids
 from crm.customfields.catalog import catalog
 from crm.fieldkinds import fold, many
-from crm.models import Membership, ValueRef
+from crm.models import Membership, Team, ValueRef
 from crm.permissions import can_view_draft, can_view_type, lead_visibility
-from leads.models import Contact, ContactPoint, Lead
+from leads.models import Contact, ContactPoint, Lead, SmartView, Task
 from leads.search.moments import Clock, parse_moment
 
 
@@ -30,6 +30,7 @@ class Store:
     contacts: dict[int, list[Contact]]
     points: dict[int, list[ContactPoint]]
     activities: dict[int, list[Activity]]
+    tasks: dict[int, list[Task]]
 
 
 def load(actor: Membership, clock: Clock) -> Store:
@@ -43,7 +44,9 @@ def load(actor: Membership, clock: Clock) -> Store:
     leads = [lead for lead in Lead.objects.all() if sees(lead.pk)]
     types = type_catalog(actor.organization)
     visible = {row.id for row in types.types if can_view_type(actor, row)}
-    store = Store(actor, clock, leads, {}, {}, {})
+    store = Store(actor, clock, leads, {}, {}, {}, {})
+    for task in Task.objects.all():
+        store.tasks.setdefault(task.lead_id, []).append(task)
     for contact in Contact.objects.all():
         store.contacts.setdefault(contact.lead_id, []).append(contact)
     for point in ContactPoint.objects.all():
@@ -67,6 +70,11 @@ def matching_activities(store: Store, tree: dict[str, Any]) -> set[int]:
     return {row.pk for row in rows if row.type_id in custom and _holds(store, tree, row)}
 
 
+def matching_contacts(store: Store, tree: dict[str, Any]) -> set[int]:
+    rows = (contact for lead in store.leads for contact in store.contacts.get(lead.pk, ()))
+    return {row.pk for row in rows if _holds(store, tree, row)}
+
+
 def _holds(store: Store, tree: dict[str, Any], row: Any) -> bool:
     return _plain(store, tree, row) != bool(tree.get("negate"))
 
@@ -81,6 +89,12 @@ def _plain(store: Store, tree: dict[str, Any], row: Any) -> bool:
         return True
     if kind == "id":
         return row.public_id == tree["value"]
+    if kind == "text":
+        return any(_text(value, tree) for value in _texts(store, row))
+    if kind == "saved_search":
+        view = SmartView.objects.get(pk=ids.decode("save", tree["saved_search_id"]))
+        words = fold(view.text).split()
+        return _holds(store, view.query, row) and all(word in row.search_text for word in words)
     if kind == "has_related":
         found = sum(_holds(store, tree["related_query"], other) for other in _related(store, tree, row))
         if "count" not in tree:
@@ -94,6 +108,8 @@ def _plain(store: Store, tree: dict[str, Any], row: Any) -> bool:
 def _related(store: Store, tree: dict[str, Any], row: Any) -> Iterable[Any]:
     name = tree["related_object_type"]
     lead_id = row.pk if isinstance(row, Lead) else row.lead_id
+    if name == "task":
+        return store.tasks.get(lead_id, [])
     if name == "lead":
         return [lead for lead in store.leads if lead.pk == lead_id]
     if name == "contact":
@@ -102,16 +118,42 @@ def _related(store: Store, tree: dict[str, Any], row: Any) -> Iterable[Any]:
     if name == "address":
         return row.addresses
     if name.startswith("contact_"):
-        return [point for point in store.points.get(lead_id, []) if point.channel == name.removeprefix("contact_")]
+        points = [point for point in store.points.get(lead_id, []) if point.channel == name.removeprefix("contact_")]
+        return [point for point in points if isinstance(row, Lead) or point.contact_id == row.pk]
     rows = store.activities.get(lead_id, [])
+    if isinstance(row, Contact):
+        rows = [activity for activity in rows if activity.contact_id == row.pk]
     if not _asks_state(tree["related_query"]):
         rows = [activity for activity in rows if not activity.is_draft]
     types = type_catalog(store.actor.organization)
     if name == "activity.last":
         seen = [row for row in rows if not types.get(row.type_id).system and not row.is_draft]
         return [max(seen, key=lambda activity: (activity.activity_at, activity.pk))] if seen else []
-    wanted = {row.id for row in types.types if (row.is_custom if name == "activity.custom_activity" else True)}
+    builtin = name.partition(".")[2]
+    wanted = {
+        row.id for row in types.types
+        if (row.is_custom if builtin == "custom_activity" else not builtin or row.builtin == builtin)
+    }  # fmt: skip
     return [activity for activity in rows if activity.type_id in wanted]
+
+
+def _texts(store: Store, row: Any) -> list[str]:
+    """Return where the words of a record stand: its own text and the text fields the actor sees."""
+    if isinstance(row, ContactPoint):
+        return [row.value]
+    if isinstance(row, Activity) and row.is_draft:
+        return []
+    known = catalog(store.actor.organization)
+    if isinstance(row, Lead):
+        found, uses = [row.search_text], known.lead_uses
+    elif isinstance(row, Contact):
+        found, uses = [fold(row.name), fold(row.title)], known.contact_uses
+    else:
+        found, uses = [], known.uses(type_catalog(store.actor.organization).get(row.type_id).fieldset_id)
+    for use in uses:
+        if use.field.kind.storage == "text" and not (use.view_roles and store.actor.role_id not in use.view_roles):
+            found += [use.field.kind.index_one(item) for item in many(row.values.get(str(use.field.id)))]
+    return found
 
 
 def _asks_state(tree: dict[str, Any]) -> bool:
@@ -145,8 +187,14 @@ def _values(store: Store, field: dict[str, Any], row: Any) -> list[Any]:
         found = row.name
     elif isinstance(row, ContactPoint):
         found = row.value
-    elif name == "user_id":
-        found = row.user_id
+    elif isinstance(row, Task) and name == "is_complete":
+        return [int(row.done_at is not None)]
+    elif isinstance(row, Task) and name == "due_date":
+        return [datetime.combine(row.due_date, time.min, store.clock.zone)] if row.due_date else []
+    elif name == "assigned_to":
+        found = row.assigned_to_id
+    elif name in ("user_id", "contact_id", "status_id", "lead_id"):
+        found = getattr(row, name)
     elif name in ("created_by", "updated_by"):
         found = getattr(row, f"{name}_id")
     else:
@@ -182,7 +230,13 @@ def _meets(store: Store, condition: dict[str, Any], values: list[Any], field: di
         return int(condition["value"]) in [int(value) for value in values]
     if kind == "current_user":
         return store.actor.user_id in values
+    if kind == "former_user":
+        former = set(Membership.objects.exclude(removed_at=None).values_list("user_id", flat=True))
+        return bool(former & set(values))
     asked = condition.get("values") or condition.get("object_ids")
+    if condition.get("reference_type") == "group":
+        teams = Team.objects.filter(pk__in=[ids.decode("group", raw) for raw in asked])
+        return bool(set(teams.values_list("members", flat=True)) & set(values))
     return bool(set(values) & {_number(store, raw, field) for raw in asked})
 
 
