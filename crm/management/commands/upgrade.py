@@ -1,0 +1,25 @@
+"""After new code is in place: back up, bring database and static files up to date, and say whether all is well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-backup", action="store_true", help="when you have one of your own")
+
+    def handle(self, **given: Any) -> None:
+        if not given["no_backup"]:
+            call_command("backup", stdout=self.stdout)
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("createcachetable", verbosity=0)
+        call_command("sync_builtins")
+        call_command("collectstatic", verbosity=0, interactive=False)
+        self.stdout.write("Database and static files are up to date. Start the server and the worker again.")
+        call_command("doctor", stdout=self.stdout)
