@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-postgres test-browser lint format bench assets lock hooks clean
+.PHONY: help run test test-unit test-postgres test-browser lint format bench bench-search bench-reports \
+  bench-timeline bench-imports bench-api assets lock hooks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,9 +34,18 @@ format: $(VENV)/.dev ## put imports and code in shape
 	@$(BIN)/ruff check -q --fix --exit-zero .
 	@$(BIN)/ruff format -q .
 
-bench: $(VENV)/.dev ## ratios against hand-written SQL on PostgreSQL (LEADS, ACTIVITIES)
-	@$(BIN)/python scripts/postgres.py --keep var/bench-$(LEADS)-$(ACTIVITIES) -- \
-	  $(BIN)/python -m tests.bench --leads $(LEADS) --activities $(ACTIVITIES)
+bench: bench-search bench-reports bench-timeline bench-imports bench-api ## ratios against hand-written SQL on PostgreSQL (LEADS, ACTIVITIES)
+
+bench-search bench-reports: KEEP = --keep var/bench-$(LEADS)-$(ACTIVITIES)
+bench-search: $(VENV)/.dev
+	@$(BIN)/python scripts/postgres.py $(KEEP) -- $(BIN)/python -m tests.bench --leads $(LEADS) --activities $(ACTIVITIES)
+
+bench-reports: $(VENV)/.dev
+	@$(BIN)/python scripts/postgres.py $(KEEP) -- \
+	  $(BIN)/python -m tests.bench.reports --leads $(LEADS) --activities $(ACTIVITIES)
+
+bench-timeline bench-imports bench-api: bench-%: $(VENV)/.dev
+	@$(BIN)/python scripts/postgres.py -- $(BIN)/python -m tests.bench.$*
 
 assets: $(VENV)/.base ## fetch the vendored web assets again (needs npm)
 	@$(BIN)/python scripts/vendor_assets.py
