@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from crm import events
@@ -26,7 +27,7 @@ from crm.models import Event, Membership, WebhookDelivery, WebhookSubscription
 from crm.tenancy import scope
 from crm.webhooks.filters import matches
 from crm.webhooks.sending import Answer, send
-from crm.webhooks.subscriptions import SHELVED, pause_failing
+from crm.webhooks.subscriptions import ACTIVE, SHELVED, pause_failing
 
 log = logging.getLogger("touchpoint.webhooks")
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(minutes=20)
@@ -34,7 +35,9 @@ GIVE_UP = timedelta(hours=72)
 PAUSE_AFTER = timedelta(days=3)
 MOST_WAITING = 100_000
 LOG_KEPT, FORGET_AT_ONCE = timedelta(days=30), 1000
-BATCH, PER_SUBSCRIPTION, THREADS = 50, 5, 8
+BATCH, THREADS = 50, 8
+# How long one subscription is served before others get their turn; shorter than the lease, by more than one slow answer.
+SERVE_SECONDS = 60
 # Updates of one object that wait and are at most this far apart are sent as one.
 MERGED_WITHIN = timedelta(seconds=60)
 WAITING, DELIVERED, FAILED = (
@@ -68,7 +71,7 @@ def deliver_due() -> int:
 
 def pause_flooded() -> None:
     """Pause subscriptions for which too many deliveries wait."""
-    waiting = WebhookDelivery.unscoped.filter(state=WAITING, subscription__status=WebhookSubscription.Status.ACTIVE)
+    waiting = WebhookDelivery.unscoped.filter(state=WAITING, subscription__status=ACTIVE)
     flooded = waiting.values("subscription_id").annotate(n=Count("pk")).filter(n__gt=MOST_WAITING).order_by()
     for row in WebhookSubscription.unscoped.filter(pk__in=[found["subscription_id"] for found in flooded]):
         with scope(row.organization_id):
@@ -85,19 +88,19 @@ def forget_old() -> int:
 
 
 def _lease() -> list[WebhookDelivery]:
-    """Take due deliveries, a few per subscription. Nobody else takes them while the lease lasts."""
+    """Take due deliveries, from each subscription its share. Nobody else takes them while the lease lasts."""
     now = timezone.now()
     due = WebhookDelivery.unscoped.filter(state=WAITING, next_attempt_at__lte=now)
-    taken, full = [], defaultdict(int)
-    for row in due.order_by("next_attempt_at", "pk")[: BATCH * 4]:
-        if len(taken) >= BATCH:
-            break
-        if full[row.subscription_id] >= PER_SUBSCRIPTION:
-            continue
-        mine = WebhookDelivery.unscoped.filter(pk=row.pk, state=WAITING, next_attempt_at=row.next_attempt_at)
-        if mine.update(next_attempt_at=now + timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS)):
-            full[row.subscription_id] += 1
-            taken.append(row)
+    waiting = due.values("subscription_id").annotate(since=Min("next_attempt_at")).order_by("since")[:BATCH]
+    numbers = [found["subscription_id"] for found in waiting]
+    until = now + timedelta(seconds=settings.WEBHOOK_LEASE_SECONDS)
+    taken = []
+    for number in numbers:
+        oldest = due.filter(subscription_id=number).order_by("next_attempt_at", "pk")
+        for row in oldest[: max(1, BATCH // len(numbers))]:
+            mine = WebhookDelivery.unscoped.filter(pk=row.pk, state=WAITING, next_attempt_at=row.next_attempt_at)
+            if mine.update(next_attempt_at=until):
+                taken.append(row)
     return taken
 
 
@@ -119,27 +122,39 @@ def _serve(rows: Sequence[WebhookDelivery]) -> None:
         return
     numbers = [row.pk for row in rows]
     with scope(subscription.organization_id), events.door("system"):
+        end = time.monotonic() + SERVE_SECONDS
         try:
             for number in numbers:
+                if time.monotonic() > end:
+                    # The lease must not run out under what is still to be sent.
+                    WebhookDelivery.objects.filter(pk__in=numbers, state=WAITING, attempts=0).update(
+                        next_attempt_at=timezone.now()
+                    )
+                    return
                 row = WebhookDelivery.objects.select_related("event").filter(pk=number, state=WAITING).first()
                 if row is not None and not _deliver(subscription, row):
-                    _release(numbers)
+                    _hold(subscription, numbers)
                     return
         except Exception:
             # The lease ends by itself; the others of the batch must not suffer.
             log.exception("deliveries of webhook %s failed", subscription.public_id)
 
 
-def _release(numbers: Sequence[int]) -> None:
-    later = timezone.now() + FIRST_WAIT
-    WebhookDelivery.objects.filter(pk__in=numbers, state=WAITING, attempts=0).update(next_attempt_at=later)
+def _hold(subscription: WebhookSubscription, numbers: Sequence[int]) -> None:
+    """After a failure nothing else is tried for a while: one answer is enough to know that nobody is there."""
+    if not WebhookSubscription.objects.filter(pk=subscription.pk, status=ACTIVE).exists():
+        return  # what waits was put out of sight when it was paused
+    now = timezone.now()
+    rows = WebhookDelivery.objects.filter(subscription=subscription, state=WAITING, attempts=0)
+    rows.filter(Q(pk__in=numbers) | Q(next_attempt_at__lte=now)).update(next_attempt_at=now + FIRST_WAIT)
 
 
 def _deliver(subscription: WebhookSubscription, row: WebhookDelivery) -> bool:
     """Send one delivery, with the updates it consolidates; returns whether to go on with the subscription."""
     owner = subscription.membership
-    if subscription.status != WebhookSubscription.Status.ACTIVE:
-        WebhookDelivery.objects.filter(pk=row.pk).update(next_attempt_at=timezone.now() + SHELVED)
+    if subscription.status != ACTIVE:
+        waiting = WebhookDelivery.objects.filter(subscription=subscription, state=WAITING)
+        waiting.update(next_attempt_at=timezone.now() + SHELVED)
         return False
     if owner.removed_at is not None or not owner.user.is_active:
         pause_failing(

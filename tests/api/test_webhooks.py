@@ -287,6 +287,20 @@ def test_after_72_hours_a_delivery_is_given_up(api: Api, world: World, receiver:
     assert WebhookDelivery.unscoped.get().state == "failed"
 
 
+def test_one_that_does_not_answer_does_not_hold_up_another(
+    api: Api, world: World, receiver: Receiver, settings: Any
+) -> None:
+    good = listen(api, receiver.url)
+    bad = listen(api, "http://127.0.0.1:9/")
+    for _ in range(4):
+        log(world)
+    deliver()
+    by = {row: WebhookDelivery.unscoped.filter(subscription__url=row) for row in (good["url"], bad["url"])}
+    assert {row.state for row in by[good["url"]]} == {"delivered"} and len(receiver.got) == 4
+    assert sorted(row.attempts for row in by[bad["url"]]) == [0, 0, 0, 1], "one answer is enough to know"
+    assert all(row.next_attempt_at > timezone.now() for row in by[bad["url"]]) and courier.deliver_due() == 0
+
+
 def test_logs_are_kept_for_thirty_days(api: Api, world: World, receiver: Receiver) -> None:
     listen(api, receiver.url)
     for days in (31, 29):
