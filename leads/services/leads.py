@@ -153,6 +153,8 @@ def delete_lead(actor: Membership, lead: Lead) -> None:
     """Delete a lead with its contacts, tasks and activities. Every one of them leaves an event."""
     authorize(has(actor, Perm.DELETE_LEADS))
     with transaction.atomic():
+        # Before the lead, as publishing does: the other way round, the two would wait for each other.
+        observer().lock_activities([lead.pk])
         lead = Lead.objects.select_for_update().get(pk=lead.pk)
         observer().lead_deleted(actor, lead)
         rows = [

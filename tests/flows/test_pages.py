@@ -28,6 +28,8 @@ def addresses(tenant: Tenant) -> dict[str, str]:
     named = {
         "leads:list": (), "leads:create": (), "leads:page": (lead,), "leads:edit": (lead,), "leads:contact_create": (lead,),
         "leads:contacts": (), "leads:contact_edit": (contact,), "leads:smart_views": (), "leads:palette": (),
+        "leads:merge": (lead,), "leads:delete": (lead,), "leads:contact_delete": (contact,), "leads:lead_contacts": (lead,),
+        "leads:lead_tasks": (lead,), "leads:my_tasks": (), "leads:twins": (),
         "leads:statuses": (), "activities:list": (), "activities:drafts": (), "activities:timeline": (lead,),
         "activities:form_new": (lead, kind), "activities:edit": (activity,), "activities:history": (activity,),
         "activities:types": (), "activities:type_create": (), "activities:type_page": (kind,),

@@ -300,6 +300,30 @@ def test_merging_by_page_and_the_old_link(world: World, client: Client) -> None:
     assert client.get(at(stays, f"merge/?with={goes.public_id}")).status_code == 404
 
 
+def test_finding_and_comparing_take_a_constant_number_of_queries(
+    world: World, client: Client, django_assert_num_queries: Any
+) -> None:
+    stays, goes = world.ours.leads[:2]
+    search, preview = at(stays, "merge/?q=a"), at(stays, f"merge/?with={goes.public_id}")
+    client.get(search)
+    with django_assert_num_queries(FIND_QUERIES):
+        client.get(search, headers=HTMX)
+    with django_assert_num_queries(PREVIEW_QUERIES):
+        client.get(preview)
+    with scope(world.ours.organization):
+        for n in range(5):
+            services.create_lead(world.ours.user, name=f"Acme {n}")
+            services.create_contact(world.ours.user, goes, name=f"P{n}", emails=[f"p{n}@x.example"])
+    with django_assert_num_queries(FIND_QUERIES):
+        assert "Acme 4" in text(client.get(search, headers=HTMX))
+    with django_assert_num_queries(PREVIEW_QUERIES):
+        client.get(preview)
+
+
+FIND_QUERIES = 7 + (4 if connection.vendor == "postgresql" else 0)
+PREVIEW_QUERIES = 15
+
+
 def test_a_lead_is_not_merged_into_itself_by_page(world: World, client: Client) -> None:
     lead = world.ours.leads[0]
     assert client.post(at(lead, "merge/"), {"with": lead.public_id}).status_code == 422
