@@ -33,7 +33,6 @@ urlpatterns = [
     path("settings/activities/starters/", views_settings.starters, name="starters"),
     path("settings/activities/starters/remove/", views_settings.starters_remove, name="starters_remove"),
     path("settings/activities/<str:type_id>/", views_settings.type_page, name="type_page"),
-    path("settings/activities/<str:type_id>/preview/", views_settings.type_preview, name="type_preview"),
     path("settings/activities/<str:type_id>/archive/", views_settings.type_archive, name="type_archive"),
     path("settings/activities/<str:type_id>/delete/", views_settings.type_delete, name="type_delete"),
     path("settings/activities/<str:type_id>/duplicate/", views_settings.type_duplicate, name="type_duplicate"),

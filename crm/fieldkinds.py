@@ -357,6 +357,35 @@ class DateTime(FieldKind):
         return bool(stored) and raw == self.initial(stored, field, lookups, zone)
 
 
+LONG_LIST = 12  # a list longer than this is searched by typing
+
+
+class ColoredSelect(forms.Select):
+    """A list whose entries may carry a colour, shown as a dot where the list is enhanced. `colors`: by value."""
+
+    def __init__(self, colors: dict[str, str], attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs)
+        self.colors = colors
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if color := self.colors.get(str(value)):
+            option["attrs"]["data-color"] = color
+        return option
+
+
+class ColoredSelectMultiple(ColoredSelect, forms.SelectMultiple):
+    pass
+
+
+def pick_one(offered: list[tuple[str, str]], widget: forms.Select | None = None) -> forms.ChoiceField:
+    """Return a field that takes one of a list or nothing; a long list is searched by typing."""
+    field = forms.ChoiceField(choices=[("", "–"), *offered], **({"widget": widget} if widget else {}))
+    if len(offered) > LONG_LIST:
+        field.widget.attrs["data-enhance"] = ""
+    return field
+
+
 class Choices(FieldKind):
     slug, label, storage, value_name = "choices", "Choices", "ref", "option"
     hint = "One or several of a list you write."
@@ -381,11 +410,11 @@ class Choices(FieldKind):
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
         offered = [(option.public_id, option.label) for option in use.field.options if not option.removed]
         removed = [(option.public_id, f"{option.label} (removed)") for option in use.field.options if option.removed]
+        colors = {option.public_id: option.color for option in use.field.options if option.color}
         if use.field.multiple:
-            return forms.MultipleChoiceField(
-                choices=offered + removed, widget=forms.SelectMultiple(attrs={"data-enhance": ""})
-            )
-        return forms.ChoiceField(choices=[("", "–"), *offered, *removed])
+            widget = ColoredSelectMultiple(colors, attrs={"data-enhance": ""})
+            return forms.MultipleChoiceField(choices=offered + removed, widget=widget)
+        return pick_one(offered + removed, ColoredSelect(colors))
 
     def option(self, stored: Any, field: Field) -> Option | None:
         return field.option(stored)
@@ -434,7 +463,7 @@ class User(FieldKind):
             return forms.MultipleChoiceField(
                 choices=offered + former, widget=forms.SelectMultiple(attrs={"data-enhance": ""})
             )
-        return forms.ChoiceField(choices=[("", "–"), *offered, *former])
+        return pick_one(offered + former)
 
     def index_one(self, stored: Any) -> int:
         return int(stored)
@@ -474,7 +503,7 @@ class Contact(FieldKind):
         offered = [(ref.public_id, ref.name) for ref in lookups.contacts]
         if use.field.multiple:
             return forms.MultipleChoiceField(choices=offered, widget=forms.SelectMultiple(attrs={"data-enhance": ""}))
-        return forms.ChoiceField(choices=[("", "–"), *offered])
+        return pick_one(offered)
 
     def index_one(self, stored: Any) -> int:
         return int(stored)

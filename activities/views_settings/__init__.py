@@ -26,7 +26,6 @@ from activities.views_settings.types import (
     type_duplicate,
     type_order,
     type_page,
-    type_preview,
     types,
 )
 
@@ -34,5 +33,5 @@ __all__ = [
     "contact_fields", "field_attach", "field_create", "field_delete", "field_detach", "field_edit", "field_options",
     "field_order", "field_preview", "field_share", "lead_fields", "option_merge", "option_order", "shared_delete",
     "shared_fields", "starters", "starters_remove", "type_archive", "type_create", "type_delete", "type_duplicate",
-    "type_order", "type_page", "type_preview", "types",
+    "type_order", "type_page", "types",
 ]  # fmt: skip

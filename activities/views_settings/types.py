@@ -14,9 +14,8 @@ from activities.forms_settings import TypeForm
 from activities.models import ActivityType
 from activities.queries.type_settings import may_manage, type_contents, type_lines
 from activities.services import types as services
-from activities.views_settings.owners import fields_context, owner_of_type, preview_context, roles
+from activities.views_settings.owners import fields_context, owner_of_type, roles
 from crm.access import member_page
-from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, PlanLimitReached
 from crm.htmx import redirect_to, toast
 from crm.permissions import Perm
@@ -103,15 +102,6 @@ def _initial(row: ActivityType) -> dict[str, Any]:
         "edit_roles": [str(pk) for pk in row.edit_roles],
         "view_roles": [str(pk) for pk in row.view_roles],
     }
-
-
-@member_page(Perm.MANAGE_CUSTOMIZATIONS)
-@require_http_methods(["GET", "POST"])
-def type_preview(request: HttpRequest, type_id: str) -> HttpResponse:
-    """The preview as a fragment: of the fields as they are now, with what is tried out in it."""
-    whose = owner_of_type(request, services.custom_type_for(request.actor, type_id))
-    uses = catalog(request.organization).uses(whose.fieldset.pk)
-    return render(request, "settings/_preview.html", preview_context(request, whose, uses, request.POST or None))
 
 
 @member_page(Perm.MANAGE_CUSTOMIZATIONS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import time_machine
 from django.db import connections
 
-from activities.models import Activity
+from activities.models import Activity, ActivityType
 from activities.services.activities import delete_activity, log_activity, update_activity
 from activities.services.drafts import save_draft
 from activities.services.types import archive_type, create_type, unarchive_type
@@ -134,3 +135,84 @@ def test_publishers_at_once_never_exceed_the_limit_together() -> None:
     assert usage(tenant.organization, 1).activities_used == 250
     with scope(tenant.organization):
         assert Activity.objects.filter(type_id=kind.id).count() == 3 + 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_door_counts_a_first_publish_once_also_at_the_same_moment() -> None:
+    """Four publish the same draft, others log one or take a draft back and publish it again: three first publishes."""
+    tenant = make_tenant("ours")
+    on_plan(tenant, "scale", 100)
+    kind, users = tenant.call, tenant.fields["Users"]
+    with scope(tenant.organization):
+        draft = save_draft(tenant.user, tenant.leads[0], kind, {users: "7"})
+        again = save_draft(tenant.user, tenant.leads[1], kind, {users: "8"})
+    assert draft is not None
+    assert again is not None
+
+    def publish_again() -> None:
+        published = update_activity(tenant.user, again, status="published")
+        update_activity(tenant.user, update_activity(tenant.user, published, status="draft"), status="published")
+
+    jobs = [lambda: update_activity(tenant.user, draft, status="published")] * 4
+    jobs += [lambda: log_activity(tenant.user, tenant.leads[2], kind), publish_again]
+    start = threading.Barrier(len(jobs))
+    problems: list[str] = []
+
+    def run(job: Any) -> None:
+        try:
+            with scope(tenant.organization):
+                start.wait()
+                job()
+        except Exception as problem:
+            problems.append(repr(problem))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert usage(tenant.organization, 1).activities_used == 103
+    with scope(tenant.organization):
+        about = Event.objects.filter(object_id=draft.pk, object_type="activity.custom_activity", action="published")
+        assert about.count() == 1
+        assert Activity.objects.filter(type_id=kind.id).count() == 3 + 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_types_made_or_brought_back_at_once_never_exceed_the_plan_together() -> None:
+    tenant = make_tenant("ours")
+    on_plan(tenant, "startup")
+    with scope(tenant.organization):
+        archived = [create_type(tenant.admin, name=f"Archived {number}") for number in range(3)]
+        for row in archived:
+            archive_type(tenant.admin, row)
+        create_type(tenant.admin, name="Second")
+    jobs = [lambda row=row: unarchive_type(tenant.admin, row) for row in archived]
+    jobs += [lambda number=number: create_type(tenant.admin, name=f"New {number}") for number in range(3)]
+    start = threading.Barrier(len(jobs))
+    outcomes: list[str] = []
+
+    def run(job: Any) -> None:
+        try:
+            with scope(tenant.organization):
+                start.wait()
+                job()
+            outcomes.append("there")
+        except PlanLimitReached:
+            outcomes.append("refused")
+        except Exception as problem:
+            outcomes.append(repr(problem))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["refused"] * 3 + ["there"] * 3
+    with scope(tenant.organization):
+        assert ActivityType.objects.filter(builtin="", archived_at=None).count() == 5

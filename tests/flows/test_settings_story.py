@@ -48,7 +48,7 @@ def choose_in_search(page: Any, kind: str) -> None:
     page.evaluate(
         """kind => {
             for (const box of document.querySelectorAll("select[name$='-add']")) {
-                const found = Object.values(box.tomselect?.options ?? {}).find((option) => option.text === kind);
+                const found = Object.values(box.tomselect?.options ?? {}).find((option) => option.text.includes(kind));
                 if (found) return box.tomselect.setValue(found.value);
             }
             throw new Error(`${kind} is not offered`);
