@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from activities.models import Activity
@@ -161,3 +162,26 @@ def test_rights_follow_the_creator_live(world: World) -> None:
     api.post("custom_activity/", {"name": "Mine"}, status=201)
     type(world.ours.superuser).unscoped.filter(pk=world.ours.superuser.pk).update(role=world.ours.user.role)
     assert "manage customizations" in api.post("custom_activity/", {"name": "Theirs"}, status=403)["error"]
+
+
+def test_the_page_makes_shows_once_and_revokes(world: World) -> None:
+    browser = Client()
+    browser.force_login(world.ours.user.user)
+    page = "/o/ours/settings/api-keys/"
+    late = browser.post(f"{page}new/", {"name": "Late", "expires_at": "2020-01-01T00:00"})
+    assert late.status_code == 422 and "expired already" in late.content.decode()
+    made = browser.post(f"{page}new/", {"name": "Forms", "read_only": "on"}).content.decode()
+    row = ApiKey.unscoped.get(name="Forms")
+    plain = made.split('id="new-api-key">')[1].split("<")[0]
+    assert plain.startswith(row.prefix) and row.read_only
+    assert Client(headers={"Authorization": f"Bearer {plain}"}).get("/api/v1/me/").status_code == 200
+    again = browser.get(page).content.decode()
+    assert plain not in again and "Read only" in again
+    strangers = Client()
+    strangers.force_login(world.theirs.admin.user)
+    assert strangers.post(f"/o/theirs/settings/api-keys/{row.public_id}/revoke/").status_code == 404
+    row.refresh_from_db()
+    assert row.revoked_at is None
+    browser.post(f"{page}{row.public_id}/revoke/")
+    assert Client(headers={"Authorization": f"Bearer {plain}"}).get("/api/v1/me/").status_code == 401
+    assert "Revoked" in browser.get(page).content.decode()
