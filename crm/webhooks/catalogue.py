@@ -88,7 +88,7 @@ def _clean_event(number: int, row: Any) -> dict[str, Any]:
     else:
         names = ", ".join(SUBSCRIBABLE)
         raise InvalidInput(fields={f"{where}.object_type": f"“{str(object_type)[:60]}” is not one of: {names}."})
-    if action not in allowed:
+    if not isinstance(action, str) or action not in allowed:
         raise InvalidInput(
             fields={
                 f"{where}.action": f"“{str(action)[:40]}” does not happen to {object_type}. Use: {', '.join(allowed)}."
