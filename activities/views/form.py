@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from time import time
 from typing import Any
 
 from django.contrib import messages
@@ -10,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import get_random_string
 from django.views.decorators.http import require_http_methods, require_POST
 
 from activities import queries
@@ -102,6 +105,7 @@ def _form_page(
         "action": action,
         "autosave_url": autosave if activity is None or activity.is_draft else "",
         "revision": activity.revision if activity else "",
+        "mark": get_random_string(20),
         "refusal": refusal,
         "theirs": theirs or [],
         "cancel_url": reverse("leads:page", args=[slug, lead.public_id]),
@@ -122,7 +126,7 @@ def form_new(request: HttpRequest, lead_id: str, type_id: str) -> HttpResponse:
             raise NotFound("There is no such activity.")
         return _form_page(request, lead, kind, None, _forms(request, lead, kind, None, None, like))
     # A draft made by an autosave whose answer has not reached the page yet is taken up, so that one activity results.
-    draft = _own_draft(request)
+    draft = _own_draft(request, lead, kind)
     if request.POST.get("save") == "draft":
         return _keep_draft(request, lead, kind, draft)
     return _publish(request, lead, kind, draft)
@@ -143,10 +147,11 @@ def form_edit(request: HttpRequest, activity_id: str) -> HttpResponse:
     return _publish(request, activity.lead, kind, activity)
 
 
-def _own_draft(request: HttpRequest) -> Activity | None:
+def _own_draft(request: HttpRequest, lead: Lead, kind: TypeInfo) -> Activity | None:
+    """Return the draft this form has made: by its id, or by the form's mark where no answer has told the id yet."""
     draft_id = request.POST.get("draft")
     if not draft_id:
-        return None
+        return drafting.draft_of_form(request.actor, lead, kind, _mark(request)[0])
     try:
         return queries.activity_for(request.actor, draft_id)
     except NotFound:
@@ -224,6 +229,12 @@ def _revision(request: HttpRequest) -> int | None:
     return int(text) if text.isdigit() else None
 
 
+def _mark(request: HttpRequest) -> tuple[str, int]:
+    """Return the mark of the opened form and the number of this save; see `save_draft`."""
+    form, sequence = request.POST.get("form", ""), request.POST.get("seq", "")
+    return (form if re.fullmatch(r"[A-Za-z0-9]{8,40}", form) else ""), (int(sequence) if sequence.isdecimal() else 0)
+
+
 def _typed(request: HttpRequest, parts: FormParts) -> dict[str, Any]:
     """Return everything typed, as typed."""
     found = {
@@ -235,7 +246,10 @@ def _typed(request: HttpRequest, parts: FormParts) -> dict[str, Any]:
 def _keep_draft(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activity | None) -> HttpResponse:
     """Save a draft by the button, without JavaScript."""
     parts = _forms(request, lead, kind, draft, request.POST)
-    drafting.save_draft(request.actor, lead, kind, _typed(request, parts), draft=draft)
+    form, sequence = _mark(request)
+    drafting.save_draft(
+        request.actor, lead, kind, _typed(request, parts), draft=draft, form=form, sequence=max(sequence, int(time()))
+    )
     return redirect_to(request, reverse("leads:page", args=[request.organization.slug, lead.public_id]))
 
 
@@ -244,7 +258,8 @@ def _keep_draft(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activit
 @require_POST
 def autosave_new(request: HttpRequest, lead_id: str, type_id: str) -> HttpResponse:
     actor = request.actor
-    return _autosave(request, lead_for(actor, lead_id), queries.type_for(actor, type_id), _own_draft(request))
+    lead, kind = lead_for(actor, lead_id), queries.type_for(actor, type_id)
+    return _autosave(request, lead, kind, _own_draft(request, lead, kind))
 
 
 @member_page()
@@ -264,11 +279,14 @@ def _autosave(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activity 
         if untouched == initial:
             return HttpResponse(status=204)
     try:
-        saved = drafting.save_draft(request.actor, lead, kind, typed, draft=draft, revision=_revision(request))
+        form, sequence = _mark(request)
+        saved = drafting.save_draft(
+            request.actor, lead, kind, typed, draft=draft, revision=_revision(request), form=form, sequence=sequence
+        )
     except DraftConflict as conflict:
         theirs = conflict.theirs
         return JsonResponse(
-            {"message": conflict.message, "revision": theirs.revision, "theirs": theirs.draft_data or {}}, status=409
+            {"message": conflict.message, "revision": theirs.revision, "theirs": drafting.typed_in(theirs)}, status=409
         )
     except Conflict as error:
         return JsonResponse({"message": error.message, "published": True}, status=409)

@@ -6,7 +6,7 @@ const states = new WeakMap();
 
 function start(form) {
   if (states.has(form)) return;
-  const state = { form, timer: 0, running: null, again: false, done: false, sent: snapshot(form) };
+  const state = { form, timer: 0, running: null, flying: "", saves: 0, again: false, done: false, sent: snapshot(form) };
   states.set(form, state);
   form.addEventListener("input", () => changed(state));
   form.addEventListener("change", () => changed(state));
@@ -34,7 +34,7 @@ function start(form) {
 }
 
 function snapshot(form) {
-  const pairs = [...new FormData(form)].filter(([name]) => !["csrfmiddlewaretoken", "revision", "draft", "save"].includes(name));
+  const pairs = [...new FormData(form)].filter(([name]) => !["csrfmiddlewaretoken", "form", "revision", "draft", "save"].includes(name));
   return JSON.stringify(pairs);
 }
 
@@ -54,11 +54,14 @@ function save(state, keepalive = false) {
   const { form } = state;
   if (!form.dataset.autosave || state.done) return null;
   const now = snapshot(form);
-  if (now === state.sent) return state.running;
+  if (now === state.sent || now === state.flying) return state.running;
   if (state.running && !keepalive) { state.again = true; return state.running; }
   const body = new FormData(form);
   body.set("revision", form.dataset.revision || "");
   body.set("draft", form.dataset.draft || "");
+  // Saves that overtake each other are put in order by the server.
+  body.set("seq", ++state.saves);
+  state.flying = now;
   remember(state);
   say(state, "Saving …");
   state.running = fetch(form.dataset.autosave, {
@@ -85,6 +88,7 @@ function save(state, keepalive = false) {
     .catch(() => keep(state, "The server cannot be reached. Your text is kept in this browser."))
     .finally(() => {
       state.running = null;
+      state.flying = "";
       if (state.again) { state.again = false; save(state); }
     });
   return state.running;

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from activities.models import Activity, LeadActivityFact
 from activities.queries import activity_for, my_drafts, visible_activities, visible_with_drafts
+from activities.queries.activities import count_my_drafts
 from activities.services.activities import delete_activity, log_activity, update_activity
 from activities.services.drafts import DraftConflict, discard_draft, save_draft
-from activities.services.types import archive_type
+from activities.services.types import archive_type, update_type
 from crm import events
 from crm.customfields.values import TABLES
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound
-from crm.models import Event, UsageCounter
+from crm.models import Event, Role, UsageCounter
 from crm.tenancy import scope
+from leads.models import Contact
 from tests.factories import Tenant, World, change_field
 
 
@@ -188,3 +191,65 @@ def test_a_draft_published_later_happened_when_it_was_published(ours: Tenant) ->
     )
     published = update_activity(ours.user, draft, status="published")
     assert published.activity_at == published.published_at
+
+
+def test_saves_of_one_form_that_overtake_each_other_make_one_draft(ours: Tenant) -> None:
+    lead, field = ours.leads[1], ours.fields["Qualified"]
+
+    def save(text: str, sequence: int, form: str = "aaaaaaaaaa", **more: Any) -> Activity:
+        draft = save_draft(ours.user, lead, ours.call, {field: text}, form=form, sequence=sequence, **more)
+        assert draft is not None
+        return draft
+
+    first = save("newer", 2)
+    assert save("older", 1).pk == first.pk
+    assert save("newest", 3).pk == first.pk
+    fresh = Activity.with_drafts.get(pk=first.pk)
+    assert fresh.draft_data[field] == "newest"
+    assert save("another form", 1, form="bbbbbbbbbb").pk != first.pk
+    with pytest.raises(DraftConflict):
+        save("stale", 1, form="cccccccccc", draft=fresh, revision=fresh.revision - 1)
+    assert save("from here again", 4, draft=fresh, revision=fresh.revision - 1).draft_data[field] == "from here again"
+
+
+def test_a_form_mark_finds_only_ones_own_draft(ours: Tenant) -> None:
+    mine = save_draft(
+        ours.user, ours.leads[1], ours.call, {ours.fields["Qualified"]: "a"}, form="aaaaaaaaaa", sequence=1
+    )
+    theirs = save_draft(
+        ours.admin, ours.leads[1], ours.call, {ours.fields["Qualified"]: "b"}, form="aaaaaaaaaa", sequence=1
+    )
+    assert mine is not None and theirs is not None and mine.pk != theirs.pk
+
+
+def test_publishing_through_the_service_takes_over_what_the_draft_says_about_itself(ours: Tenant) -> None:
+    contact = Contact.objects.get(lead=ours.leads[0])
+    typed = {
+        ours.fields["Users"]: "3", "activity_at": "2026-01-31T14:30", "contact": contact.public_id,
+        "user": ours.admin.user.public_id,
+    }  # fmt: skip
+    draft = save_draft(ours.user, ours.leads[0], ours.call, typed)
+    done = update_activity(ours.user, draft, status="published")
+    assert (done.contact, done.user, done.activity_at.isoformat()) == (
+        contact, ours.admin.user, "2026-01-31T14:30:00+00:00"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [("activity_at", "tomorrow", "not a date and time"), ("contact", "cont_x", "not at this lead"), ("user", "user_x", "not known")],
+)  # fmt: skip
+def test_what_a_draft_says_wrong_about_itself_is_named_and_kept(ours: Tenant, key: str, text: str, words: str) -> None:
+    draft = save_draft(ours.user, ours.leads[0], ours.call, {ours.fields["Users"]: "3", key: text})
+    before = Event.objects.count()
+    with pytest.raises(InvalidInput, match=words):
+        update_activity(ours.user, draft, status="published")
+    fresh = Activity.with_drafts.get(pk=draft.pk)
+    assert (fresh.is_draft, fresh.draft_data[key], Event.objects.count()) == (True, text, before)
+
+
+def test_the_badge_counts_what_the_page_lists(ours: Tenant) -> None:
+    save_draft(ours.user, ours.leads[1], ours.call, {ours.fields["Qualified"]: "a"})
+    assert count_my_drafts(ours.user) == len(my_drafts(ours.user)) == 2
+    update_type(ours.admin, ours.type_row, {"view_roles": [Role.objects.get(slug="admin").pk]})
+    assert count_my_drafts(ours.user) == len(my_drafts(ours.user)) == 0
