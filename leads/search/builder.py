@@ -116,7 +116,8 @@ class Writer:
         return part.emitted
 
     def group(self, part: Group | Block, source: Source) -> Tree | None:
-        found = [tree for child in part.children if (tree := self.part(child, source)) is not None]
+        written = [self.part(child, source) for child in part.children]
+        found = [one for one in written if one is not None]
         if not found:
             return None
         kind = {"all": "and", "any": "or", "none": "or", "notall": "and"}.get(part.match, "and")
@@ -140,18 +141,18 @@ class Writer:
             else:
                 inner.append(found)
         query: Tree = {"type": "and", "queries": inner} if inner else {"type": "match_all"}
-        tree: Tree = {
+        node: Tree = {
             "type": "has_related",
             "this_object_type": source.object_type,
             "related_object_type": name,
             "related_query": query,
         }
         if part.how in ("none", "notlast"):
-            tree["negate"] = True
+            node["negate"] = True
         if part.how in ("gte", "lte", "eq"):
             plain = part.number.strip()
-            tree["count"] = {part.how: int(plain) if plain.isascii() and plain.isdigit() else plain}
-        return tree
+            node["count"] = {part.how: int(plain) if plain.isascii() and plain.isdigit() else plain}
+        return node
 
     def object_type(self, part: Block) -> str:
         if part.how in ("last", "notlast"):

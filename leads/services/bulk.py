@@ -203,7 +203,8 @@ def _settled(actor: Membership, selection: Selection) -> Selection:
         return selection
     if selection.limit > MOST_CHOSEN:
         raise InvalidInput(fields={"results_limit": f"At most {MOST_CHOSEN:,} fit in results_limit."})
-    query, found, cursor = _query(actor, selection.tree, selection.lists), [], ""
+    query, cursor = _query(actor, selection.tree, selection.lists), ""
+    found: list[int] = []
     while len(found) < selection.limit:
         page = run(actor, query, sort=selection.sort, limit=1000, cursor=cursor, text=selection.text, count="no",
                    tz=_zone(selection.zone))  # fmt: skip

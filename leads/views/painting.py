@@ -288,7 +288,8 @@ class Painter:
 
     def _whats(self, source: Source, chosen: str) -> tuple[Choices, ...]:
         """Return what a block can be about: types of activities, then everything else that belongs to the record."""
-        custom, builtin = [], []
+        custom: list[tuple[str, str]] = []
+        builtin: list[tuple[str, str]] = []
         for kind in self.types:
             label = f"{kind.name} (archived)" if kind.archived else kind.name
             of = custom if kind.object_type == "activity.custom_activity" else builtin

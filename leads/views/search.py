@@ -101,7 +101,7 @@ def rights_of(state: State) -> dict[str, Any]:
 # --- CSV --------------------------------------------------------------------------------------------------------------
 @member_page(Perm.EXPORT)
 @require_GET
-def export(request: HttpRequest, lists: str) -> HttpResponse | StreamingHttpResponse:
+def export(request: HttpRequest, lists: str) -> Any:
     """Everything a search finds as CSV, with the columns shown, in their order."""
     state = read_state(request.actor, kind_named(lists), request.GET)
     columns = state.shown_columns(offered(state.actor, state.source))

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import QueryDict
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
@@ -24,7 +23,7 @@ from crm.errors import InvalidInput, NotFound, TooMuch
 from crm.models import Membership
 from leads.models import SmartView
 from leads.queries import smart_view_for
-from leads.search import columns
+from leads.search import columns as shown
 from leads.search.builder import Group, Writer, apply, from_form, mark_error, number_paths, settle
 from leads.search.language import Query, object_type_of, parse
 from leads.search.reading import from_tree
@@ -104,8 +103,8 @@ class State:
         found = self.query_string(**changes)
         return f"{self.list_url}?{found}" if found else self.list_url
 
-    def shown_columns(self, known: Mapping[str, columns.ResultColumn]) -> list[columns.ResultColumn]:
-        return columns.chosen(known, self.columns, self.default_columns())
+    def shown_columns(self, known: Mapping[str, shown.ResultColumn]) -> list[shown.ResultColumn]:
+        return shown.chosen(known, self.columns, self.default_columns())
 
     def default_columns(self) -> Sequence[str]:
         """Return the list's own columns; of one type of activities, those of its fields as well."""
@@ -152,7 +151,7 @@ def object_types(types: Sequence[Any]) -> dict[str, str]:
     return {kind.public_id: kind.object_type for kind in types}
 
 
-def read_state(actor: Membership, kind: ListKind, given: QueryDict) -> State:
+def read_state(actor: Membership, kind: ListKind, given: Any) -> State:
     """Return the search an address or a form asks for. What is wrong with it is in `error` and beside its parts."""
     types = types_for(actor)
     known = object_types(types)
@@ -225,7 +224,7 @@ def _source_of(actor: Membership, kind: ListKind, name: str) -> Source | None:
     return found
 
 
-def _columns(given: QueryDict, saved: Sequence[str]) -> list[str]:
+def _columns(given: Any, saved: Sequence[str]) -> list[str]:
     """Return the columns asked for, after the button of the columns' panel that was pressed (`do`)."""
     asked = given.getlist("columns")
     found = [key for text in asked for key in text.split(",") if key] if asked else list(saved)
@@ -239,4 +238,4 @@ def _columns(given: QueryDict, saved: Sequence[str]) -> list[str]:
         found.remove(key)
         if verb != "column-remove":
             found.insert(max(0, place + (1 if verb == "column-right" else -1)), key)
-    return list(dict.fromkeys(found))[: columns.MAX_COLUMNS]
+    return list(dict.fromkeys(found))[: shown.MAX_COLUMNS]
