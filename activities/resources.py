@@ -295,6 +295,7 @@ class _Chunk:
             lead_id = self.make_lead(verdict, given["lead_name"].strip())
         created = created or happened or timezone.now()
         verdict.verdict, verdict.object_type, verdict.counts = CREATE, "activity", kind.is_custom
+        verdict.label = f"{kind.name} · {self.leads.get(lead_id, '')}"
         if external:
             memory.new_externals.add(external)
         return Prepared(

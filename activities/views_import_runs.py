@@ -113,6 +113,7 @@ def _row(row: ImportRow) -> dict[str, Any]:
         "word": WORDS.get(row.verdict, row.verdict),
         "color": COLORS.get(row.verdict, "gray"),
         "error": row.error,
+        "label": (row.before or {}).get("label", ""),
         "changes": (row.before or {}).get("changes") or [],
     }
 

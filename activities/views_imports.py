@@ -46,7 +46,7 @@ def _home(request: HttpRequest, error: str = "", status: int = 200) -> HttpRespo
         "target": request.POST.get("target", "activities"),
         "steps": steps(1),
         "error": error,
-        "limits": {"megabytes": MAX_BYTES // 1_000_000, "rows": MAX_ROWS, "columns": MAX_COLUMNS},
+        "limits": {"megabytes": MAX_BYTES // 1_000_000, "rows": f"{MAX_ROWS:,}", "columns": MAX_COLUMNS},
     }
     return render_page(request, "imports/home.html", context, status=status)
 
@@ -167,10 +167,17 @@ def _map_context(request: HttpRequest, run: ImportRun, errors: dict[str, str]) -
         made = [(f"new.{kind}", f"New field: {KINDS[kind].label}") for kind in imports.NEW_KINDS]
         groups.append(TargetGroup("Make a field", made))
     mapping = run.options["mapping"]
+    taken = set(mapping.values())
+
+    def hint(header: str) -> str:
+        """What to tell about a header; nothing where its guess is taken by another column."""
+        target, words = resource.hint_for(header)
+        return "" if target in taken and target != mapping.get(header) else words
+
     columns = [
         ColumnRow(
             number, column["header"], column["samples"], mapping.get(column["header"], ""),
-            KINDS[column["kind"]].label, f"new.{column['kind']}", resource.hint_for(column["header"])[1],
+            KINDS[column["kind"]].label, f"new.{column['kind']}", hint(column["header"]),
             errors.get(column["header"], ""),
         )
         for number, column in enumerate(run.options["columns"])

@@ -88,6 +88,8 @@ class LeadResource(SettledResource):
         names = {fold(given["name"]) for given in cells.values() if "name" in given}
         self._by_id = {lead.pk: lead for lead in visible_leads(self.actor).filter(pk__in=numbers - {None})}
         self._by_name: dict[str, list[Lead]] = {}
+        # Leads as earlier rows of these left them.
+        self._changed: dict[int, Lead] = {}
         for lead in visible_leads(self.actor).filter(name_fold__in=names):
             self._by_name.setdefault(lead.name_fold, []).append(lead)
         return self.judge(rows, self._one, cells)
@@ -129,7 +131,7 @@ class LeadResource(SettledResource):
         )  # fmt: skip
         self.memory.new_leads[fold(name)] = lead.pk
         self._by_name.setdefault(fold(name), []).append(lead)
-        verdict.verdict, verdict.object_id = CREATE, lead.pk
+        verdict.verdict, verdict.object_id, verdict.label = CREATE, lead.pk, lead.name
         verdict.before = {
             "date_updated": lead.date_updated.isoformat(),
             "contacts": {row.pk: row.date_updated.isoformat() for row in Contact.objects.filter(lead=lead) if contact},
@@ -147,6 +149,7 @@ class LeadResource(SettledResource):
             verdict.verdict, verdict.error = SKIP, "Nothing differs."
 
     def _update(self, verdict: Verdict, lead: Lead, given: Mapping[str, str]) -> None:
+        lead = self._changed.get(lead.pk, lead)
         changes: dict[str, Any] = {
             key: _plain(given[key]) for key in ("name", "status", "url", "description") if key in given
         }
@@ -158,7 +161,7 @@ class LeadResource(SettledResource):
         if custom := self._custom(given, "custom."):
             changes["custom"] = custom
         before, was = lead_state(lead), lead.date_updated
-        updated = update_lead(self.actor, lead, changes)
+        updated = self._changed[lead.pk] = update_lead(self.actor, lead, changes)
         after = lead_state(updated)
         changed = events.diff(before, after)
         verdict.object_id = lead.pk
@@ -267,19 +270,16 @@ class LeadResource(SettledResource):
 
 
 def address_cell(addresses: Sequence[Mapping[str, str]]) -> str:
-    """Return addresses as one cell: parts between bars, addresses between semicolons."""
-    return join_several(
-        [" | ".join(row.get(part, "").replace("|", "/") for part in ADDRESS_PARTS) for row in addresses]
-    )
+    """Return addresses as one cell: a list of lists, each with its parts in the order of `ADDRESS_PARTS`."""
+    return join_several([join_several([row.get(part, "") for part in ADDRESS_PARTS]) for row in addresses])
 
 
 def address_of(text: str) -> dict[str, str]:
     """Return the address that `address_cell` wrote; raises `InvalidInput` for anything else."""
-    parts = [part.strip() for part in text.split("|")]
+    parts = [part.strip() for part in split_several(text)]
     if len(parts) != len(ADDRESS_PARTS):
-        raise InvalidInput(
-            fields={"other_addresses": f"Write each as {' | '.join(ADDRESS_PARTS)}, with ; between them."}
-        )
+        words = f"Write each as \"{';'.join(ADDRESS_PARTS)}\" in quotation marks, with ; between them."
+        raise InvalidInput(fields={"other_addresses": words})
     return dict(zip(ADDRESS_PARTS, parts, strict=True))
 
 

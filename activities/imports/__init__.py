@@ -4,6 +4,7 @@ A run is settled in chunks; each is one transaction that holds the rows, their v
 (`ImportRun.rows_done`), so a worker killed at any row loses nothing and repeats nothing.
 """
 
+from activities.imports.chunks import begin_check, begin_run, cancel_run, pause_run, resume_all, run_now, work
 from activities.imports.mapping import NEW_KINDS, guess_options, set_mapping
 from activities.imports.runs import (
     Page,
@@ -19,7 +20,6 @@ from activities.imports.runs import (
 )  # fmt: skip
 from activities.imports.undo import begin_undo, rows_to_undo, undo_run, undo_work
 from activities.imports.upload import TARGETS, reread, start_run
-from activities.imports.work import begin_check, begin_run, cancel_run, pause_run, resume_all, run_now, work
 
 __all__ = [
     "NEW_KINDS", "TARGETS", "Page",

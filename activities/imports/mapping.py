@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -35,7 +35,7 @@ def guess_options(actor: Membership, run: ImportRun) -> dict[str, Any]:
     seen: dict[str, str] = {}
     for earlier in _earlier_runs(actor, run):
         kept = earlier.options.get("mapping", {})
-        if not found["remembered_from"] and sorted(earlier.options.get("headers", ())) == sorted(headers):
+        if not found["remembered_from"] and _columns(earlier.options.get("headers", ())) == _columns(headers):
             found |= {key: earlier.options[key] for key in _REMEMBERED if key in earlier.options}
             found["remembered_from"] = earlier.file_name
         for header, target in kept.items():
@@ -52,6 +52,11 @@ def guess_options(actor: Membership, run: ImportRun) -> dict[str, Any]:
         target = remembered if remembered in allowed else "" if remembered == "" else resource.hint_for(header)[0]
         mapping[header] = "" if target in mapping.values() else target or ""
     return found | {"mapping": mapping}
+
+
+def _columns(headers: Iterable[str]) -> set[str]:
+    """Return a file's columns without the one that a file of failed rows adds."""
+    return set(headers) - {"error"}
 
 
 def _earlier_runs(actor: Membership, run: ImportRun) -> list[ImportRun]:

@@ -65,6 +65,7 @@ class Verdict:
     before: dict[str, Any] | None = None
     changes: list[tuple[str, str, str]] = field(default_factory=list)
     counts: bool = False  # against the plan's activities of the month
+    label: str = ""  # what a new record is, for the check's list
 
 
 @dataclass
@@ -151,7 +152,9 @@ class SettledResource(resources.Resource):
         names = self.field_names()
         # A field that is called like the header comes first; of what is only similar, the most similar.
         plain = {name.rpartition("custom.")[2]: name for name in names}
-        found = header if header in plain else self.words.get(header.strip().casefold(), "")
+        if header in plain:
+            return self.target_of(plain[header]), ""
+        found = self.words.get(header.strip().casefold(), "")
         found = found or near_miss(header, [*plain, *names, *self.aliases, *self.columns])
         if found:
             found = plain.get(found, found)
@@ -301,7 +304,11 @@ def sentence(error: InvalidInput, header_of: Callable[[str], str]) -> str:
     """Return an error as one text that names each column: `Users: must be a number.`"""
     if not error.fields:
         return error.message
-    return " ".join(f"{header_of(key)}: {text}" for key, text in error.fields.items())
+    found = []
+    for key, text in error.fields.items():
+        header = header_of(key)
+        found.append(text if text.startswith(f"{header} ") else f"{header}: {text}")
+    return " ".join(found)
 
 
 def near_miss(header: str, known: Sequence[str]) -> str:

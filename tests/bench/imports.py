@@ -164,7 +164,7 @@ def import_file(actor: Any, folder: Path, rows: int, leads: int, start: int) -> 
 def run_import(actor: Any, path: Path) -> Any:
     """Import a file as the worker does, without a check before."""
     from activities import imports
-    from activities.imports.work import advance
+    from activities.imports.chunks import advance
     from crm.models import ImportRun
 
     with path.open("rb") as content:

@@ -38,7 +38,7 @@ OTHER_ROOMS = {
 # file → why it may step out of the organization's scope
 UNSCOPED = {
     "activities/imports/upload.py": "old files of every organization are removed",
-    "activities/imports/work.py": "the worker takes up the runs of every organization",
+    "activities/imports/chunks.py": "the worker takes up the runs of every organization",
     "activities/models.py": "the base manager, for migrations and related objects",
     "activities/queries/types.py": "the catalogue of types is read with its organization named, also outside a request",
     "activities/resources.py": "external ids are looked up with the organization named, drafts included",
@@ -61,6 +61,7 @@ UNSCOPED = {
     "crm/members.py": "asks whether an account is known to other organizations, never which",
     "crm/notifications.py": "rows are made with the organization of each recipient given",
     "crm/plans.py": "counters are locked with the organization named",
+    "crm/staff_imports.py": "operators see every organization and choose the member they act as",
     "crm/tasks.py": "jobs find their object first and open its scope then",
     "crm/tenancy.py": "defines it",
     "crm/views/home.py": "the home page lists a person's organizations",

@@ -17,7 +17,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from activities import imports
-from activities.imports import runs, work
+from activities.imports import chunks, runs
 from activities.models import Activity, LeadActivityFact
 from crm import events
 from crm.imports.files import read_rows
@@ -119,9 +119,9 @@ def test_two_workers_on_one_run_take_turns(world: World) -> None:
         ImportRun.objects.filter(pk=run.pk).update(state="running")
         stale = ImportRun.objects.get(pk=run.pk)
         rows = list(read_rows(runs.path_of(run), "utf-8-sig", ",", run.options["headers"]))
-        work.settle(run.pk, rows[:10], 0, False, Memory())
+        chunks.settle(run.pk, rows[:10], 0, False, Memory())
         # This worker still believes that nothing is done.
-        assert work.settle(stale.pk, rows[:10], 0, False, Memory()).rows_done == 10
-        work.advance(stale, float("inf"))
+        assert chunks.settle(stale.pk, rows[:10], 0, False, Memory()).rows_done == 10
+        chunks.advance(stale, float("inf"))
         assert Activity.objects.count() == before + 40
         assert ImportRun.objects.get(pk=run.pk).counts == {"create": 40}

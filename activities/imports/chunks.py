@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -248,7 +249,7 @@ def _note(run: ImportRun, verdicts: list[Verdict], number: int, checking: bool) 
             (
                 run.organization_id, run.pk, row.number, row.verdict, row.object_type,
                 None if checking and row.verdict == CREATE else row.object_id, row.error, row.cells,
-                {"changes": row.changes[:20]} if row.changes and checking else row.before,
+                _shown(row) if checking else row.before,
             )
             for row in verdicts
         ),
@@ -261,6 +262,13 @@ def _note(run: ImportRun, verdicts: list[Verdict], number: int, checking: bool) 
         run.finished_at = None if checking else timezone.now()
         run.message = _plan_message(run) if checking else ""
     run.save(update_fields=["counts", "rows_done", "state", "finished_at", "options", "message"])
+
+
+def _shown(row: Verdict) -> dict[str, Any] | None:
+    """Return what a check tells of a row: what is made, or old and new."""
+    if row.changes:
+        return {"changes": row.changes[:20]}
+    return {"label": row.label[:200]} if row.label else None
 
 
 def _plan_message(run: ImportRun) -> str:
