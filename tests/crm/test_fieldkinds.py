@@ -15,7 +15,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crm import fieldkinds
+from crm import ids
 from crm.customfields.catalog import Field, Option
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import KINDS, InvalidValue, fold, is_blank, join_several, plain, split_several
@@ -30,7 +30,7 @@ def make_field(kind: str, *, multiple: bool = False) -> Field:
     """Return a field named Sample, as a catalog would hold it, with the options and settings of the kind's sample."""
     sample = SAMPLES[kind]
     options = tuple(
-        Option(number, fieldkinds.ids.encode("opt", number), label, "", number, False)
+        Option(number, ids.encode("opt", number), label, "", number, False)
         for number, label in enumerate(sample.options, start=1)
     )
     bounds = {
@@ -46,7 +46,7 @@ def make_field(kind: str, *, multiple: bool = False) -> Field:
 @pytest.fixture
 def people(request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
     """Lookups of our first lead, and what the samples' placeholders stand for. Two organizations only where kinds ask."""
-    words = {"{option}": fieldkinds.ids.encode("opt", 1)}
+    words = {"{option}": ids.encode("opt", 1)}
     with timezone.override(BERLIN):
         if not KINDS[request.node.callspec.params["kind"]].refers_to:
             yield SimpleNamespace(lookups=None, stored={OPTION: 1}, words=words)
@@ -145,7 +145,7 @@ def test_several_choices() -> None:
     field = make_field("choices", multiple=True)
     clean = lambda raw: field.kind.clean(raw, field, None, BERLIN)  # noqa: E731
     assert clean("None;HubSpot; hubspot") == [3, 1], "order is kept, repeats go"
-    assert clean(["None", fieldkinds.ids.encode("opt", 1)]) == [3, 1]
+    assert clean(["None", ids.encode("opt", 1)]) == [3, 1]
     assert clean("A; B") == [2], "an option may hold a semicolon"
     assert clean('HubSpot;"A; B"') == [1, 2]
     assert field.kind.to_csv([1, 2], field, None) == 'HubSpot;"A; B"'

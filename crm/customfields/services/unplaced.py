@@ -38,7 +38,7 @@ def create_shared_field(
             organization=actor.organization, kind=kind, multiple=multiple, shared=True, created_by=actor.user,
             updated_by=actor.user, **clean,
         )  # fmt: skip
-        FieldOption.unscoped.bulk_create(
+        FieldOption.objects.bulk_create(
             FieldOption(organization=actor.organization, field=field, label=label, position=index)
             for index, label in enumerate(labels)
         )

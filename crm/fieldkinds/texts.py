@@ -1,0 +1,128 @@
+"""Kinds that hold text: one line, many lines, never shown, and text of a known shape."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from crm.fieldkinds.kind import LONG_TEXT, FieldKind, InvalidValue, plain_text
+
+if TYPE_CHECKING:
+    from crm.customfields.catalog import Field, Use
+    from crm.customfields.lookups import Lookups
+
+
+class Text(FieldKind):
+    slug, label = "text", "Text"
+    hint = "One line of text."
+    LIMIT = 10_000
+
+    def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
+        return " ".join(plain_text(raw, field, self.LIMIT).splitlines()).strip()
+
+    def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
+        return forms.CharField(widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+
+class Textarea(FieldKind):
+    slug, label = "textarea", "Text area"
+    hint = "Text with line breaks."
+    LIMIT = LONG_TEXT
+    wide = True
+
+    def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
+        return plain_text(raw, field, self.LIMIT).replace("\r\n", "\n").replace("\r", "\n").rstrip()
+
+    def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
+        return forms.CharField(strip=False, widget=forms.Textarea(attrs={"rows": 3, "data-grow": ""}))
+
+
+class Hidden(Textarea):
+    slug, label = "hidden", "Hidden"
+    hint = "Never on a page; the API and imports write it."
+    settings = ()
+    hidden = True
+
+
+class Url(FieldKind):
+    slug, label = "url", "URL"
+    hint = "A web address, linked where it is shown."
+    HOST = re.compile(r"[^\s.:/@\[\]]+(\.[^\s.:/@\[\]]+)*\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+    FORBIDDEN = re.compile(r"[\x00-\x20\x7f\s<>\"\\^`{}|]")
+
+    def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
+        text = plain_text(raw, field, 2000).strip()
+        bare = "://" not in text and not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:(?!\d)", text)
+        if bare:
+            text = f"https://{text}"
+        try:
+            parts = urlsplit(text)
+            host = parts.hostname or ""
+            _ = parts.port  # a port that is no number raises
+        except ValueError:
+            host = ""
+        likely = self.HOST.fullmatch(host) and (not bare or "." in host or ":" in host or host == "localhost")
+        if not likely or parts.scheme not in ("http", "https") or self.FORBIDDEN.search(text):
+            raise InvalidValue(f"{field.name} must be a web address such as https://example.com.")
+        return text
+
+    def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
+        return forms.CharField(widget=forms.TextInput(attrs={"inputmode": "url", "autocomplete": "off"}))
+
+    def href(self, stored: Any, field: Field) -> str:
+        return stored if str(stored).lower().startswith(("http://", "https://")) else ""
+
+
+class Email(FieldKind):
+    slug, label = "email", "Email"
+    hint = "An email address, linked where it is shown."
+
+    def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
+        text = plain_text(raw, field, 320).strip()
+        try:
+            validate_email(text)
+        except ValidationError:
+            raise InvalidValue(f"{field.name} must be an email address such as name@company.com.") from None
+        return text
+
+    def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
+        return forms.CharField(widget=forms.TextInput(attrs={"inputmode": "email", "autocomplete": "off"}))
+
+    def href(self, stored: Any, field: Field) -> str:
+        return f"mailto:{stored}"
+
+
+class Phone(FieldKind):
+    slug, label = "phone", "Phone"
+    hint = "A phone number, linked where it is shown."
+
+    def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
+        text = plain_text(raw, field, 60).strip()
+        if not 3 <= len(re.sub(r"\D", "", text)) <= 20 or not re.fullmatch(r"[\d\s()+\-./xext#*,;]+", text, re.I):
+            raise InvalidValue(f"{field.name} must be a phone number such as +1 202 555 0143.")
+        return normal_phone(text)
+
+    def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
+        return forms.CharField(widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "off"}))
+
+    def href(self, stored: Any, field: Field) -> str:
+        return f"tel:{re.sub(r'[^+0-9]', '', stored)}"
+
+
+def normal_phone(text: str) -> str:
+    """Return an international number as E.164 (`+12025550143`); anything else as it was written."""
+    if text.lstrip().startswith("+"):
+        try:
+            parsed = phonenumbers.parse(text, None)
+        except phonenumbers.NumberParseException:
+            return text
+        if phonenumbers.is_possible_number(parsed) and not parsed.extension:
+            return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return text
