@@ -151,7 +151,7 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         now = None if row.action == "deleted" else _as_of(request, story, row)
         if row.action == "deleted":
             previous = _whole(request, row, row.before)
-        elif row.action == "updated":
+        elif _changes(row):
             previous = _shown(request, {key: before.get(key) for key in changed})
     prefix = prefix_of(row.object_type)
     return {
@@ -166,13 +166,18 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         "api_key_id": ids.encode("api", row.api_key_id) if row.api_key_id else None,
         "oauth_client_id": None,
         "oauth_scope": None,
-        "changed_fields": sorted(_shown(request, dict.fromkeys(changed))) if row.action == "updated" else [],
+        "changed_fields": sorted(_shown(request, dict.fromkeys(changed))) if _changes(row) else [],
         "previous_data": previous,
         "data": now,
         "meta": {**row.meta, "door": row.door},
         "date_created": naive_stamp(group[0].date_created),
         "date_updated": naive_stamp(row.date_created),
     }
+
+
+def _changes(row: Event) -> bool:
+    """Is it a change of what was there: updated, completed, merged …?"""
+    return row.action not in ("created", "deleted") and row.before is not None
 
 
 def _data_is_shown(request: HttpRequest, row: Event) -> bool:
@@ -200,9 +205,9 @@ def _as_of(request: HttpRequest, story: _Story, row: Event) -> dict[str, Any]:
     else:
         return _whole(request, row, row.after)
     for later in reversed(story.events[key]):
-        if later.pk > row.pk and later.action == "updated":
+        if later.pk > row.pk and _changes(later):
             found |= _shown(request, later.before or {})
-    if row.action in ("updated", "created") and "date_updated" in found:
+    if row.action != "deleted" and "date_updated" in found:
         found["date_updated"] = stamp(row.date_created)
     return {name: value for name, value in found.items() if value is not None or not name.startswith("custom.")}
 

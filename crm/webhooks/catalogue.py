@@ -28,21 +28,21 @@ SUBSCRIBABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "custom_fields.shared": ("Shared field", _CHANGES),
     "status.lead": ("Lead status", _CHANGES),
     "saved_search": ("Smart View", _CHANGES),
-    "membership": ("Membership", ("created", "updated", "activated", "deactivated")),
+    "membership": ("Membership", ("updated", "activated", "deactivated")),
     "group": ("Team", _CHANGES),
     "comment": ("Comment", _CHANGES),
-    "import": ("Import", ("created", "completed")),
-    "export.lead": ("Export", ("created", "completed")),
+    "import": ("Import", ("created", "updated")),
+    "export": ("Export", ("created",)),
     "bulk_action.edit": ("Bulk edit", ("created", "completed")),
     "bulk_action.delete": ("Bulk delete", ("created", "completed")),
 }
-# What Close has and Touchpoint does not: a subscription copied from there is kept, and these never happen.
+# What happens at Close and not here: a subscription copied from there is accepted, and waits for ever.
 NEVER_HERE = (
     "opportunity", "status.opportunity", "activity.email_thread", "activity.whatsapp_message", "activity.form_submission",
     "activity.lead_status_change", "activity.opportunity_status_change", "activity.task_completed", "activity.created",
     "activity.lead_merge", "custom_fields.opportunity", "custom_fields.custom_object", "custom_object_type", "custom_object",
     "phone_number", "email_template", "sms_template", "sequence", "sequence_subscription", "comment_thread",
-    "export.opportunity", "bulk_action.email", "bulk_action.sequence_subscription", "unsubscribed_email",
+    "export.lead", "export.opportunity", "bulk_action.email", "bulk_action.sequence_subscription", "unsubscribed_email",
 )  # fmt: skip
 ELSEWHERE_ACTIONS = (
     *_CHANGES, "answered", "completed", "sent", "scheduled", "started", "canceled", "merged", "activated", "deactivated",
@@ -83,6 +83,8 @@ def _clean_event(number: int, row: Any) -> dict[str, Any]:
     object_type, action = row.get("object_type"), row.get("action")
     if isinstance(object_type, str) and object_type in SUBSCRIBABLE:
         allowed: Iterable[str] = SUBSCRIBABLE[object_type][1]
+        if action in ELSEWHERE_ACTIONS:
+            allowed = ELSEWHERE_ACTIONS
     elif object_type in NEVER_HERE:
         allowed = ELSEWHERE_ACTIONS
     else:

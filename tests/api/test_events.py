@@ -71,6 +71,13 @@ def test_rapid_updates_are_one_event(api: Api) -> None:
     assert api.get(f"event/{parts[0].public_id}/") == event
 
 
+def test_a_completed_task_says_what_changed(api: Api, world: World) -> None:
+    task = api.post("task/", {"lead_id": world.ours.leads[0].public_id, "text": "Call back"})["id"]
+    api.put(f"task/{task}/", {"is_complete": True})
+    (event,) = api.get(f"event/?object_id={task}&action=completed")["data"]
+    assert event["changed_fields"] == ["is_complete"] and event["previous_data"] == {"is_complete": False}
+
+
 def test_what_was_changed_back_is_no_change(api: Api) -> None:
     lead = api.post("lead/", {"name": "A"})["id"]
     api.put(f"lead/{lead}/", {"name": "B"})
