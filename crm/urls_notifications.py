@@ -1,6 +1,6 @@
 from django.urls import path
 
-from crm import views_notifications as views
+from crm.views import notifications as views
 
 urlpatterns = [
     path("", views.notifications, name="notifications"),

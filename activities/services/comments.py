@@ -132,7 +132,8 @@ def _tell(actor: Membership, activity: Activity, comment: Comment, *, mentioned_
     concerned: set[int] = set()
     if others:
         authors = Comment.objects.filter(activity=activity).values_list("author_id", flat=True).distinct()
-        concerned = {activity.user_id, activity.created_by_id, *authors} - {actor.user_id, *mentioned}
+        concerned = {number for number in (activity.user_id, activity.created_by_id, *authors) if number}
+        concerned -= {actor.user_id, *mentioned}
     if not mentioned and not concerned:
         return
     members = Membership.objects.select_related("user", "organization", "role").filter(
