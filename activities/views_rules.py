@@ -79,13 +79,15 @@ def rule_delete(request: HttpRequest, rule_id: str) -> HttpResponse:
 
 
 def when_words(actor: Membership, rule: PublishRule) -> str:
-    """Return a rule's condition as a sentence, or what is wrong with it."""
+    """Return a rule's condition as the end of a sentence ("where Users > 50"), or what is wrong with it."""
     if not rule.condition:
         return ""
     try:
-        return sentence(parse(condition_tree(rule.type.public_id, rule.condition), actor))
+        whole = sentence(parse(condition_tree(rule.type.public_id, rule.condition), actor))
     except InvalidInput:
-        return "a condition about something that is gone"
+        return "and a condition holds that is about something gone"
+    # The sentence starts with the type's name, which stands before it already.
+    return whole.removeprefix(rule.type.name[:1].upper() + rule.type.name[1:]).strip()
 
 
 def _page(request: HttpRequest, kind: TypeInfo, rule: PublishRule | None, address: str) -> HttpResponse:

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.internal.flows.login import record_authentication
 from allauth.account.models import EmailAddress
 from allauth.account.utils import perform_login
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -168,7 +167,6 @@ def _mail(user: User, subject: str, template: str, context: dict[str, Any]) -> b
 # --- sessions ---------------------------------------------------------------------------------------------------------
 def sign_in(request: HttpRequest, user: Any) -> HttpResponse:
     """Sign `user` in through allauth, whose second step is asked of those who set one up. Returns where to go on."""
-    record_authentication(request, user, method="link")
     return perform_login(request, user, email_verification="none", redirect_url=reverse("home"))
 
 

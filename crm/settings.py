@@ -151,6 +151,11 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "crm.accounts.AccountAdapter"
+ACCOUNT_FORMS = {
+    "change_password": "crm.password_forms.ChangePasswordForm",
+    "set_password": "crm.password_forms.SetPasswordForm",
+    "reset_password_from_key": "crm.password_forms.ResetPasswordKeyForm",
+}
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
