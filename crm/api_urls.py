@@ -4,11 +4,11 @@ from django.urls import path
 
 from activities.api import router as activities
 from activities.api_builtin import router as builtin
+from activities.api_comments import router as comments
 from activities.api_exports import export_file
 from activities.api_exports import router as exports
-from activities.api_imports import router as imports
-from activities.api_comments import router as comments
 from activities.api_fields import router as fields
+from activities.api_imports import router as imports
 from activities.api_organization import router as people
 from activities.api_shared_fields import router as shared_fields
 from activities.api_types import router as types
@@ -17,7 +17,6 @@ from crm.api_docs import docs, openapi
 from crm.api_events import router as events
 from crm.api_groups import router as groups
 from crm.api_people import empty_router
-from crm.api_people import router as people
 from crm.api_webhooks import router as webhooks
 from leads.api import router as leads
 from leads.api_bulk import router as bulk
