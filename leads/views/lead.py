@@ -74,8 +74,22 @@ def _twins(actor: Membership, given: QueryDict) -> list[queries.Twin]:
 @member_page()
 @require_GET
 def lead_twins(request: HttpRequest) -> HttpResponse:
-    """Leads that may be the one whose name, website, email or phone is being typed."""
-    return render(request, "leads/_lead_twins.html", {"twins": _twins(request.actor, request.GET), "refused": False})
+    """Leads that may be the one whose name, website, email or phone is being typed.
+
+    `besides`: the lead a contact is being typed for (`emails`, `phones`): which others have them?
+    """
+    given = request.GET
+    if "besides" in given:
+        lead = queries.lead_for(request.actor, given["besides"])
+        found = queries.twins(
+            request.actor, emails=given.getlist("emails"), phones=given.getlist("phones"), besides=lead.pk
+        )
+        twins = [twin for twin in found if not all(reason.startswith("same domain") for reason in twin.reasons)]
+    else:
+        twins = _twins(request.actor, given)
+    return render(
+        request, "leads/_lead_twins.html", {"twins": twins, "refused": False, "of_contact": "besides" in given}
+    )
 
 
 @member_page()

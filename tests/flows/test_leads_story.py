@@ -77,6 +77,8 @@ def test_a_day_with_leads(sign_in: Callable[..., Any], axe: Callable[[Any], list
     # A contact with two emails, one wrong at first; deleted and brought back.
     page.get_by_role("link", name="Add a contact").click()
     page.locator("#contact-new-name").fill("Linda")
+    page.locator("#rows_emails_new input").fill("gavin@veridian.example")
+    page.get_by_text("Another lead knows this email or phone already").wait_for()
     page.locator("#rows_emails_new input").fill("linda@veridian.example")
     page.get_by_role("button", name="Add email").click()
     expect(lambda: page.locator("#rows_emails_new input").count(), 2, page)

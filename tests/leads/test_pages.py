@@ -362,6 +362,17 @@ def test_hints_come_while_typing_and_on_submit(world: World, client: Client, dja
     assert Lead.unscoped.filter(name="Acme", organization=world.ours.organization).count() == 2
 
 
+def test_a_contact_that_another_lead_knows_is_hinted_at(world: World, client: Client) -> None:
+    acme = world.ours.leads[0]
+    ask = f"/o/ours/leads/twins/?besides={acme.public_id}"
+    assert "Bluth" in text(client.get(f"{ask}&emails=&emails=hello@bluth.example", headers=HTMX))
+    assert "Bluth" in text(client.get(f"{ask}&phones=2025550102&phones=%2B12025550102", headers=HTMX))
+    for own_or_only_the_domain in ("emails=hello@acme.example", "emails=other@bluth.example", "emails="):
+        assert "tp-notice" not in text(client.get(f"{ask}&{own_or_only_the_domain}", headers=HTMX))
+    theirs = world.theirs.leads[0].public_id
+    assert client.get(f"/o/ours/leads/twins/?besides={theirs}&emails=x", headers=HTMX).status_code == 404
+
+
 def test_what_is_wrong_with_the_first_contact_stands_at_its_field(world: World, client: Client) -> None:
     refused = client.post("/o/ours/leads/new/", {"name": "New one", "contact_name": "P", "contact_email": "broken"})
     assert refused.status_code == 422
