@@ -22,33 +22,6 @@ from crm.permissions import can_view_field
 from leads import queries, services
 from leads.forms import ContactForm, PointRow, PointRows, show_apart
 from leads.models import Contact, Lead
-from leads.search.language import parse
-from leads.search.run import run
-from leads.views.tables import PAGE, url_with
-
-
-@member_page()
-@require_GET
-def contact_list(request: HttpRequest) -> HttpResponse:
-    text = request.GET.get("q", "")
-    tree = {"type": "and", "queries": [{"type": "object_type", "object_type": "contact"}]}
-    error = ""
-    query = parse(tree, request.actor)
-    try:
-        page = run(request.actor, query, limit=PAGE, cursor=request.GET.get("after", ""), text=text)
-    except InvalidInput as refused:
-        error, page = refused.message, run(request.actor, query, limit=PAGE)
-    found = Contact.objects.select_related("lead").in_bulk(list(page.ids))
-    context = {
-        "contacts": [found[pk] for pk in page.ids if pk in found],
-        "total": page.total,
-        "total_is_exact": page.total_is_exact,
-        "text": text,
-        "next_url": url_with(request.GET, after=page.next_cursor) if page.next_cursor else "",
-        "first_url": url_with(request.GET, after="") if request.GET.get("after") else "",
-        "error": error,
-    }
-    return render_page(request, "leads/contacts.html", context, status=422 if error else 200)
 
 
 @dataclass(frozen=True)

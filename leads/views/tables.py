@@ -8,7 +8,6 @@ from typing import Any
 
 from django.urls import reverse
 
-from leads.models import Lead
 from leads.search.columns import EMPTY, Cell, ResultColumn, Rows, public_id_of
 from leads.search.sources import Source
 from leads.views.state import State
@@ -52,20 +51,6 @@ class Picked:
     label: str
     is_first: bool
     is_last: bool
-
-
-def rows_of(lead_ids: Any) -> list[Lead]:
-    found = Lead.objects.select_related("status").in_bulk(list(lead_ids))
-    return [found[pk] for pk in lead_ids if pk in found]
-
-
-def url_with(data: Any, **changes: str) -> str:
-    changed = data.copy()
-    for key, value in changes.items():
-        changed.pop(key, None)
-        if value:
-            changed[key] = value
-    return f"?{changed.urlencode()}"
 
 
 def heads(state: State, columns: Sequence[ResultColumn]) -> list[Head]:

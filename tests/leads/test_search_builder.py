@@ -180,7 +180,7 @@ def test_errors_stand_beside_their_condition(ours: Tenant) -> None:
             "r.0-o": ">", "r.0-v": "many"}  # fmt: skip
     page = client.get(address, data)
     assert page.status_code == 422
-    assert '<p class="tp-rule-error" id="error-r-0">“many” is not a number.</p>' in page.content.decode()
+    assert '<p class="tp-rule-error tp-danger" id="error-r-0">“many” is not a number.</p>' in page.content.decode()
     assert page.context["rows"] == []
     part = client.get(address, data, headers={"HX-Request": "true", "HX-Target": "results"}).content.decode()
     assert 'id="error-r-0" hx-swap-oob="true">“many” is not a number.' in part
