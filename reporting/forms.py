@@ -51,7 +51,7 @@ class TileForm(forms.Form):
     step = forms.ChoiceField(
         label="Bars", required=False, choices=[("", "Automatic"), *((step, f"By {step}") for step in STEPS)]
     )
-    width = forms.TypedChoiceField(label="Width", choices=_WIDTHS, coerce=int, required=False, empty_value=1, initial=1)
+    width = forms.ChoiceField(label="Width", choices=_WIDTHS, required=False, initial="1")
     goal = forms.DecimalField(label="Goal", required=False, min_value=0, max_digits=14, decimal_places=2)
     goal_per = forms.ChoiceField(label="Reached", required=False, choices=list(PER.items()))
 
@@ -222,7 +222,7 @@ class TileEditor:
             for name, sentence in (refused.fields or {"": refused.message}).items():
                 self.form.add_error(name if name in self.form.fields else None, sentence)
             return False
-        self.asked, self.width = asked, found["width"] or 1
+        self.asked, self.width = asked, int(found["width"] or 1)
         return True
 
 

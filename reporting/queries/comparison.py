@@ -121,13 +121,13 @@ class _Column:
     def _grouped(self, measure: Measure, *, by_member: bool) -> Groups:
         """Return groups by (span, member), or by (span,): span 1 is the previous period, 2 this one."""
         period, place = self.filters.period, measure.selection.place
-        if self.with_previous:
-            measure = both_periods(measure, period)
-        else:
-            measure = replace(measure, selection=measure.selection.on(Days(period.start, period.end)))
-        spans = Dimension(bounds=(period.bounds("month")[0], *period.moments))
         members = [Dimension(place=place, only=() if is_column(place) else self.filters.user_ids)] if by_member else []
-        return grouped(self.actor, measure, period.zone, [spans, *members])
+        if not self.with_previous:
+            here = replace(measure, selection=measure.selection.on(Days(period.start, period.end)))
+            found = grouped(self.actor, here, period.zone, members)
+            return {(2, *key): rows for key, rows in found.items()}
+        spans = Dimension(bounds=(period.bounds("month")[0], *period.moments))
+        return grouped(self.actor, both_periods(measure, period), period.zone, [spans, *members])
 
     def _value(self, found: Sequence[Groups], span: int, numbers: Sequence[int | None] | None) -> Decimal | None:
         values = []

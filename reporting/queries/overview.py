@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from crm.customfields.lookups import Lookups
 from crm.models import Membership
@@ -159,8 +158,11 @@ def _lines(
     if isinstance(split, CustomValue) and split.field.kind.has_options:
         order = {option.id: place for place, option in enumerate(split.field.options)}
         shown.sort(key=lambda row: (row[0] is None, order.get(row[0] or 0, 0)))
-    found = tuple(Line(number, *names(number), total, values) for number, total, values in shown)
-    return found, len(lines) - len(shown)
+    found = []
+    for number, total, values in shown:
+        label, color = names(number)
+        found.append(Line(number, label, color, total, values))
+    return tuple(found), len(lines) - len(shown)
 
 
 def _only(measure: Measure, split: Place) -> tuple[int, ...]:
@@ -202,4 +204,4 @@ def holding(split: Place, number: int | None, label: str) -> Where:
     return Where(split, Exists(), True) if number is None else Where(split, OneOf((number,), (label,)))
 
 
-__all__ = ["Bar", "Line", "Series", "ZoneInfo", "change_of", "holding", "series", "tile_series"]
+__all__ = ["Bar", "Line", "Series", "change_of", "holding", "series", "tile_series"]

@@ -15,7 +15,17 @@ from crm.htmx import render_page
 from crm.permissions import Perm
 from reporting import services
 from reporting.models import Report
-from reporting.queries import Comparison, Filters, Tuned, comparison, plain, tiles_of, tuned, visible_tiles
+from reporting.queries import (
+    Comparison,
+    Filters,
+    Tuned,
+    comparison,
+    filters_from,
+    plain,
+    tiles_of,
+    tuned,
+    visible_tiles,
+)
 from reporting.queries.comparison import Row
 from reporting.queries.overview import change_of
 from reporting.spreadsheets import csv_of
@@ -93,10 +103,7 @@ def comparison_page(request: HttpRequest) -> HttpResponse:
     report = report_shown(request, Report.Kind.COMPARISON)
     given = given_of(request, report)
     filters, error = read_filters(request, given)
-    if filters is None:
-        fallback, _ = read_filters(request, {})
-        assert fallback is not None, "no filters can always be read"
-    period = (filters or fallback).period
+    period = (filters or filters_from(request.actor, {})).period
     shown: dict[str, Any] = {"columns": [], "lines": [], "totals": []}
     if filters is not None:
         try:

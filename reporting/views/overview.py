@@ -18,7 +18,7 @@ from crm.permissions import Perm
 from reporting import services
 from reporting.goals import progress
 from reporting.models import Report
-from reporting.queries import Series, Tuned, plain, tile_series, tiles_of, tuned, visible_tiles
+from reporting.queries import Series, Tuned, filters_from, plain, tile_series, tiles_of, tuned, visible_tiles
 from reporting.queries.asked import WIDTHS, Filters
 from reporting.queries.overview import Line
 from reporting.spreadsheets import csv_of
@@ -83,10 +83,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     report = report_shown(request, Report.Kind.OVERVIEW)
     given = given_of(request, report)
     filters, error = read_filters(request, given)
-    if filters is None:
-        fallback, _ = read_filters(request, {})
-        assert fallback is not None, "no filters can always be read"
-    period = (filters or fallback).period
+    period = (filters or filters_from(request.actor, {})).period
     context = {
         **toolbar(request, Report.Kind.OVERVIEW, report, given, period),
         "frames": frames_of(request, report, given) if filters else [],
