@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -127,14 +128,21 @@ def _dump_postgres(target: Path) -> None:
 def _restore_postgres(source: Path) -> None:
     connection.close()
     name = str(settings.DATABASES["default"]["NAME"])
+    # Extensions and the schema belong to the server, whose role may not be ours: `migrate` adds what can be added.
+    whole = _postgres("pg_restore", "--list", str(source)).splitlines()
+    wanted = source.with_suffix(".list")
+    wanted.write_text("\n".join(line for line in whole if not re.search(r" (EXTENSION|SCHEMA) ", line)))
     _postgres(
         "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction",
-        "--exit-on-error", f"--dbname={name}", str(source),
+        "--exit-on-error", f"--use-list={wanted}", f"--dbname={name}", str(source),
     )  # fmt: skip
 
 
-def _postgres(program: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs on the configured database; the password travels in the environment."""
+def _postgres(program: str, *arguments: str) -> str:
+    """Run one of PostgreSQL's programs on the configured database and return what it printed.
+
+    The password travels in the environment.
+    """
     database = settings.DATABASES["default"]
     names = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD", "PGDATABASE": "NAME"}
     given = {variable: str(database[key]) for variable, key in names.items() if database.get(key)}
@@ -148,3 +156,4 @@ def _postgres(program: str, *arguments: str) -> None:
         raise InvalidInput(
             f"{program} refused: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no reason given'}"
         )
+    return done.stdout
