@@ -63,10 +63,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Seed:
-    """SQL that lists ids of the root. `exact`: it lists all and only the rows for which its condition holds."""
+    """SQL that lists ids of the root. `exact`: it lists all and only the rows for which its condition holds.
+
+    `ordered`: an index lists the ids in order, so that different ones can be told apart while they are read.
+    """
 
     sql: Sql
     exact: bool = True
+    ordered: bool = False
 
 
 class Compiler:
@@ -375,7 +379,8 @@ class Compiler:
             return None
         count = node.count
         if count is None:
-            return Seed(fill("SELECT lead_id AS id FROM ({}) s", self.records(node, None, "lead")))
+            records = fill("SELECT lead_id AS id FROM ({}) s", self.records(node, None, "lead"))
+            return Seed(records, ordered=self._is_ordered(node))
         if count.number < 1 or count.operator == "lte":
             return None
         rows, what = self._records(node, None, "both")
@@ -383,6 +388,13 @@ class Compiler:
         number = {NUMBERS: "SUM(number)", ROWS: "COUNT(*)", VALUES: "COUNT(DISTINCT key)"}[what]
         grouped = f"SELECT lead_id AS id FROM ({{}}) s GROUP BY lead_id HAVING {number} {_COUNT[count.operator]} {{}}"
         return Seed(fill(grouped, rows, value(count.number)))
+
+    def _is_ordered(self, node: Related) -> bool:
+        """Return whether related records are read for one value of one field: its index goes on by lead."""
+        _, rest = node.source.absorb(self.actor, conjuncts(node.query), self.clock)
+        anchor = self.anchor_of(node, rest)
+        driver = rest[anchor] if isinstance(anchor, int) else None
+        return isinstance(driver, Where) and isinstance(driver.condition, OneOf) and len(driver.condition.values) == 1
 
     def _by_rows(self, node: Node, scope: Scope) -> Seed:
         alias = self.alias()

@@ -232,6 +232,8 @@ class _Search:
         are looked at than are counted. Where nothing is counted, a few rows tell whether it is worth going on.
         """
         if count != "no":
+            if driver and driver[1].ordered and self.compiler.postgres:
+                return self._look_at(fill("SELECT DISTINCT id FROM ({}) d", candidates), CAPPED + 1, self.known)
             return self._look_at(candidates, _LOOKED_AT if driver else CAPPED + 1, self.known)
         found = self._look_at(candidates, self.bound + 1, self.bound)
         if not found.complete and driver and found.records <= self.bound // _SEVERAL_PER_RECORD:
