@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 
 from activities import exports
 from activities.models import Activity
@@ -20,7 +20,7 @@ class ActivityAdmin(StaffImportExportAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Activity]:
         return super().get_queryset(request).select_related("type", "lead", "user", "organization")
 
-    def export_as(self, actor: Membership) -> HttpResponse:
+    def export_as(self, actor: Membership) -> StreamingHttpResponse:
         """A zip with one CSV per type, as the member gets it in the product."""
         exports.note_export(actor, "everything")
         response = StreamingHttpResponse(exports.export_everything(actor), content_type="application/zip")

@@ -12,7 +12,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core import signing
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from ninja import Router
 
@@ -145,7 +146,7 @@ def export_json(request: HttpRequest, event: Event) -> dict[str, Any]:
 
 # --- fetching -------------------------------------------------------------------------------------------------------------
 @public_page
-def export_file(request: HttpRequest, token: str) -> HttpResponse:
+def export_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """The file behind a signed address. The member who asked for it must still be allowed to export."""
     try:
         named = signing.loads(token, salt="export", max_age=LINK_SECONDS)
@@ -165,7 +166,7 @@ def export_file(request: HttpRequest, token: str) -> HttpResponse:
             return refuse(error.status, error.message)
 
 
-def _answer(request: HttpRequest, asked: dict[str, Any]) -> HttpResponse:
+def _answer(request: HttpRequest, asked: dict[str, Any]) -> StreamingHttpResponse:
     actor = request.actor
     if asked["file"] == "all":
         response = StreamingHttpResponse(exports.export_everything(actor), content_type="application/zip")

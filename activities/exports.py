@@ -133,9 +133,10 @@ def export_leads(
                 cells, fields = _lead_cells(lead), _field_cells(lead.values, uses, lookups)
                 author = lookups.user(lead.created_by_id)
                 written = [author.email if author else "", lead.date_created.isoformat(), lead.date_updated.isoformat()]
-                for contact in contacts.get(lead.pk) or [None]:
-                    own = _field_cells(contact.values if contact else {}, contact_uses, lookups)
-                    rows.append([*cells, *_contact_cells(contact), *written, *fields, *own])
+                people: Sequence[Contact | None] = contacts.get(lead.pk) or [None]
+                for person in people:
+                    own = _field_cells(person.values if person else {}, contact_uses, lookups)
+                    rows.append([*cells, *_contact_cells(person), *written, *fields, *own])
             text = csv_text([[neutralise(row[number]) for number in kept] for row in rows])
         yield text
 

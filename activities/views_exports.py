@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from activities import exports
@@ -15,7 +15,7 @@ from crm.permissions import Perm
 
 @member_page(Perm.EXPORT)
 @require_GET
-def export_type(request: HttpRequest, type_id: str) -> HttpResponse:
+def export_type(request: HttpRequest, type_id: str) -> StreamingHttpResponse:
     kind = type_for(request.actor, type_id)
     exports.note_export(request.actor, kind.name)
     return download(exports.export_activities(request.actor, kind), exports.file_name_of(kind))
@@ -23,14 +23,14 @@ def export_type(request: HttpRequest, type_id: str) -> HttpResponse:
 
 @member_page(Perm.EXPORT)
 @require_GET
-def export_leads(request: HttpRequest) -> HttpResponse:
+def export_leads(request: HttpRequest) -> StreamingHttpResponse:
     exports.note_export(request.actor, "leads")
     return download(exports.export_leads(request.actor), "leads.csv")
 
 
 @member_page(Perm.EXPORT)
 @require_GET
-def export_all(request: HttpRequest) -> HttpResponse:
+def export_all(request: HttpRequest) -> StreamingHttpResponse:
     exports.note_export(request.actor, "everything")
     response = StreamingHttpResponse(exports.export_everything(request.actor), content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="{request.organization.slug}.zip"'
@@ -39,7 +39,7 @@ def export_all(request: HttpRequest) -> HttpResponse:
 
 @member_page(Perm.BULK_IMPORT)
 @require_GET
-def import_template(request: HttpRequest, type_id: str) -> HttpResponse:
+def import_template(request: HttpRequest, type_id: str) -> StreamingHttpResponse:
     if type_id == "leads":
         return download([exports.template_of_leads(request.actor)], "template-leads.csv")
     kind = type_for(request.actor, type_id)

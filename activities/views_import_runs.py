@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -120,7 +120,7 @@ def _row(row: ImportRow) -> dict[str, Any]:
 
 @member_page(Perm.BULK_IMPORT)
 @require_GET
-def import_failed(request: HttpRequest, run_id: str) -> HttpResponse:
+def import_failed(request: HttpRequest, run_id: str) -> StreamingHttpResponse:
     run = imports.run_for(request.actor, run_id)
     return download(imports.failed_rows(run), f"failed-{run.file_name.rsplit('.', 1)[0][:80]}.csv")
 

@@ -14,6 +14,7 @@ from django import forms
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from import_export.admin import ImportExportModelAdmin
 from import_export.formats import base_formats
@@ -79,7 +80,7 @@ class StaffImportExportAdmin(ImportExportModelAdmin):
     list_per_page = 50
     show_full_result_count = False
 
-    def export_as(self, actor: Membership) -> HttpResponse:
+    def export_as(self, actor: Membership) -> HttpResponseBase:
         """Return the file a member gets."""
         raise NotImplementedError
 
@@ -125,7 +126,7 @@ class StaffImportExportAdmin(ImportExportModelAdmin):
             return super().process_import(request, **kwargs)
 
     # --- export -----------------------------------------------------------------------------------------------------
-    def export_action(self, request: HttpRequest) -> HttpResponse:
+    def export_action(self, request: HttpRequest) -> HttpResponseBase:
         if not self.has_export_permission(request):
             raise PermissionDenied
         form = StaffExportForm(request.POST or None)

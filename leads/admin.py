@@ -1,7 +1,7 @@
 """The staff door: leads and contacts of every organization, imported and exported as a chosen member."""
 
 from django.contrib import admin
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.utils.module_loading import import_string
 
 from crm.models import Membership
@@ -15,7 +15,7 @@ class _LeadFile(StaffImportExportAdmin):
 
     resource_classes = [LeadResource]
 
-    def export_as(self, actor: Membership) -> HttpResponse:
+    def export_as(self, actor: Membership) -> StreamingHttpResponse:
         exports = import_string("activities.exports.export_leads"), import_string("activities.exports.note_export")
         exports[1](actor, "leads")
         response = StreamingHttpResponse(exports[0](actor), content_type="text/csv; charset=utf-8")

@@ -171,7 +171,7 @@ def _unclear_date(actor: Membership, options: Mapping[str, Any], mapping: Mappin
         if target.startswith("new."):
             holds_dates = KINDS[target.removeprefix("new.")].storage == "moment"
         else:
-            holds_dates = target in ("date_created", "activity_at") or (field and field.kind.storage == "moment")
+            holds_dates = target in ("date_created", "activity_at") or bool(field and field.kind.storage == "moment")
         if holds_dates and (column.get("unclear") or (column.get("day_first") and column.get("month_first"))):
             return str(column["unclear"] or column["samples"][0])
     return ""

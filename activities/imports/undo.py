@@ -106,7 +106,7 @@ def _kept_message(kept: int) -> str:
 def _remove_empty_leads(actor: Membership, run: ImportRun) -> None:
     """Remove the leads that rows of activities made, where nothing has come to them since."""
     rows = ImportRow.objects.filter(run=run, before__has_key="lead_created")
-    made = {row.before["lead_created"] for row in rows.iterator()}
+    made = {(row.before or {})["lead_created"] for row in rows.iterator()}
     for lead in Lead.objects.filter(pk__in=made):
         if not _in_use(lead) and not lead.contacts_count:
             delete_lead(actor, lead)
@@ -130,7 +130,7 @@ class _Undo:
         self.lookups = Lookups(actor.organization)
         self.left: dict[tuple[str, int], tuple[Any, Any]] = {}
         for row in ImportRow.objects.filter(run=run, verdict="undone", before__has_key="left").order_by("-number"):
-            for kind, pk, now, then in row.before["left"]:
+            for kind, pk, now, then in (row.before or {})["left"]:
                 self.left[kind, pk] = (now, then)
 
     def row(self, row: ImportRow) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import transaction
@@ -20,11 +20,18 @@ from crm.imports.sheets import xlsx_to_csv
 from crm.models import ImportRun, Membership
 from crm.permissions import Perm, authorize, has
 
+
+class Readable(Protocol):
+    """A file as browsers, programs and tests hand it over."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 TARGETS = {"activities": "Activities, one per row", "leads": "Leads and contacts, one contact per row"}
 
 
 def start_run(
-    actor: Membership, target: str, file_name: str, content: BinaryIO, *, encoding: str = "", delimiter: str = ""
+    actor: Membership, target: str, file_name: str, content: Readable, *, encoding: str = "", delimiter: str = ""
 ) -> ImportRun:
     """Keep an uploaded file and read it once. Raises `BadFile` with a sentence; then nothing is kept."""
     authorize(has(actor, Perm.BULK_IMPORT))
@@ -74,7 +81,7 @@ def reread(actor: Membership, run: ImportRun, encoding: str, delimiter: str) -> 
     return run
 
 
-def _keep(content: BinaryIO, path: Path) -> None:
+def _keep(content: Readable, path: Path) -> None:
     size = 0
     with path.open("wb") as file:
         while chunk := content.read(1024 * 1024):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from crm.customfields.catalog import Use
+from crm.customfields.catalog import Field, Use
 from crm.customfields.cleaning import clean_values, may_write
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import InvalidValue, is_blank
@@ -31,7 +31,7 @@ class RowCleaner:
             for use in uses
         )
         self._required = [str(use.field.id) for use in uses if use.required]
-        self._fields = {
+        self._fields: dict[str, tuple[str, Field, dict[Any, Any] | None]] = {
             use.field.public_id: (str(use.field.id), use.field, None if use.field.kind.refers_to == "contact" else {})
             for use in uses
         }
