@@ -120,27 +120,26 @@ def option_merge(request: HttpRequest, owner: str, field_id: str) -> HttpRespons
     use = _choices(request, whose, field_id)
     context: dict[str, Any] = {"section": whose.section, "whose": whose, "use": use, "field": use.field}
     given = request.POST if request.method == "POST" else request.GET
-    pair = {key: use.field.find_option(given.get(key, "")) for key in ("from", "into")}
-    context |= {"gone": pair["from"], "kept": pair["into"], "several": MERGED_AT_ONCE}
+    gone, kept = (use.field.find_option(given.get(key, "")) for key in ("from", "into"))
+    context |= {"gone": gone, "kept": kept, "several": MERGED_AT_ONCE}
     status = 200
     if request.method == "POST":
         try:
-            number = services.merge_options(
-                request.actor, services.field_for(request.actor, field_id), given.get("from", ""), given.get("into", "")
-            )
+            if not gone or not kept:
+                raise NotFound("There is no such option.")
+            field = services.field_for(request.actor, field_id)
+            number = services.merge_options(request.actor, field, gone.public_id, kept.public_id)
         except (InvalidInput, NotFound) as error:
             context["refusal"], status = error.message, 422
         else:
             later = " The values are being moved in the background." if number > MERGED_AT_ONCE else ""
-            messages.success(
-                request, f"{pair['from'].label} is now {pair['into'].label}, on {number:,} records.{later}"
-            )
+            messages.success(request, f"{gone.label} is now {kept.label}, on {number:,} records.{later}")
             return redirect_to(
                 request, reverse("activities:field_edit", args=[request.organization.slug, owner, field_id])
             )
-    if pair["from"] and pair["into"] and pair["from"] != pair["into"]:
+    if gone and kept and gone != kept:
         rows = ValueRef.objects.filter(field_id=use.field.id)
-        context["counts"] = {key: rows.filter(v=option.id).count() for key, option in pair.items() if option}
-    elif request.method == "GET" and pair["from"] and pair["from"] == pair["into"]:
+        context["counts"] = {"from": rows.filter(v=gone.id).count(), "into": rows.filter(v=kept.id).count()}
+    elif request.method == "GET" and gone and gone == kept:
         context["refusal"] = "Choose two different options."
     return render(request, "settings/option_merge.html", context, status=status)

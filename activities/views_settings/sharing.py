@@ -127,10 +127,10 @@ def field_attach(request: HttpRequest, owner: str) -> HttpResponse:
 def _attach(request: HttpRequest, whose: Owner, form: UseForm) -> str:
     given = form.cleaned_data
     field = services.field_for(request.actor, given["field"])
+    edit_roles, view_roles = ([int(pk) for pk in given[key]] for key in ("edit_roles", "view_roles"))
     services.attach_field(
-        request.actor, whose.fieldset, field, required=given["required"],
-        **{key: [int(pk) for pk in given[key]] for key in ("edit_roles", "view_roles")},
-    )  # fmt: skip
+        request.actor, whose.fieldset, field, required=given["required"], edit_roles=edit_roles, view_roles=view_roles
+    )
     return field.name
 
 

@@ -37,7 +37,7 @@ class ColoredSelectMultiple(ColoredSelect, forms.SelectMultiple):
 
 def pick_one(offered: list[tuple[str, str]], widget: forms.Select | None = None) -> forms.ChoiceField:
     """Return a field that takes one of a list or nothing; a long list is searched by typing."""
-    field = forms.ChoiceField(choices=[("", "–"), *offered], **({"widget": widget} if widget else {}))
+    field = forms.ChoiceField(choices=[("", "–"), *offered], widget=widget or forms.Select())
     if len(offered) > LONG_LIST:
         field.widget.attrs["data-enhance"] = ""
     return field

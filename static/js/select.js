@@ -19,6 +19,7 @@ function enhance(select) {
     refreshThrottle: 0, // Enter takes what was typed, not what the list showed before
     allowEmptyOption: false,
     closeAfterSelect: !several,
+    clearAfterSelect: true,
     hideSelected: several,
     valueField: "value",
     labelField: "text",

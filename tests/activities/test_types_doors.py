@@ -108,7 +108,7 @@ def test_restrictions_hold_at_this_door_too(ours: Tenant) -> None:
 
     archive_type(ours.admin, ours.type_row)
     before = everything()
-    assert "is archived" in str(user.post("activity/custom/", new, status=403))
+    assert "is archived" in str(user.post("activity/custom/", new, status=400))
     assert user.get(f"activity/custom/{activity}/")["id"] == activity
     assert everything() == before
 

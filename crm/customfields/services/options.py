@@ -145,8 +145,9 @@ def merge_options(actor: Membership, field: CustomField, from_id: str, into_id: 
         gone.removed_at = gone.removed_at or timezone.now()
         gone.save(update_fields=["removed_at"])
         for use in FieldUse.objects.exclude(show_when=None):
-            if use.show_when["field"] == field.pk and gone.pk in use.show_when["values"]:
-                use.show_when = {**use.show_when, "values": _merged(use.show_when["values"], gone.pk, kept.pk)}
+            rule = use.show_when or {}
+            if rule["field"] == field.pk and gone.pk in rule["values"]:
+                use.show_when = {**rule, "values": _merged(rule["values"], gone.pk, kept.pk)}
                 use.save(update_fields=["show_when"])
         number = ValueRef.objects.filter(field_id=field.pk, v=gone.pk).count()
         if number <= MERGED_AT_ONCE:
