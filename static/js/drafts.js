@@ -54,6 +54,8 @@ function save(state, keepalive = false) {
   const { form } = state;
   if (!form.dataset.autosave || state.done) return null;
   const now = snapshot(form);
+  // Between two versions the person decides; until then the text is kept here.
+  if (state.conflict) { remember(state); return null; }
   if (now === state.sent || now === state.flying) return state.running;
   if (state.running && !keepalive) { state.again = true; return state.running; }
   const body = new FormData(form);
@@ -169,6 +171,7 @@ function conflict(state, answer) {
   line.textContent = answer.message;
   words.append(line);
   if (answer.published) { box.append(words); box.hidden = false; state.done = true; return; }
+  state.conflict = true;
   const list = document.createElement("dl");
   list.className = "tp-facts";
   for (const [name, value] of Object.entries(answer.theirs)) {
@@ -180,11 +183,13 @@ function conflict(state, answer) {
   }
   words.append("The other version:", list);
   words.append(
-    button("Keep mine", () => { state.form.dataset.revision = answer.revision; state.sent = ""; box.hidden = true; save(state); }),
+    button("Keep mine", () => { state.conflict = false; state.form.dataset.revision = answer.revision; state.sent = ""; box.hidden = true; save(state); }),
     button("Take the other", () => {
       fill(state.form, Object.entries(answer.theirs).flatMap(([name, value]) => [value].flat().map((one) => [name, one])));
+      state.conflict = false;
       state.form.dataset.revision = answer.revision;
       state.sent = snapshot(state.form);
+      forget(state);
       box.hidden = true;
       say(state, "The other version is taken.");
     }),
