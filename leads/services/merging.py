@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from crm import events
@@ -22,6 +22,8 @@ from leads.models import Contact, ContactPoint, Lead, MergedLead, Task
 from leads.services.contacts import contact_state
 from leads.services.index import CHANNELS, index_points, refresh_lead
 from leads.services.leads import lead_state, observer
+
+MERGES = 77_101  # names our advisory locks among all of the database
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def _lock(source: Lead, destination: Lead) -> tuple[Lead, Lead]:
 
     Activities before leads, as publishing does: the other way round, the two would wait for each other.
     """
+    _one_merge_at_a_time(source.organization_id)
     observer().lock_activities([source.pk, destination.pk])
     pks = sorted((source.pk, destination.pk))
     # Not of the status: two merges of leads with the same status need not wait for each other.
@@ -154,6 +157,17 @@ def _lock(source: Lead, destination: Lead) -> tuple[Lead, Lead]:
     if len(found) < 2:
         raise NotFound("One of the two leads is gone: somebody merged or deleted it just now.")
     return found[source.pk], found[destination.pk]
+
+
+def _one_merge_at_a_time(organization_id: int) -> None:
+    """Let merges of an organization follow each other, until the transaction ends.
+
+    What one merge moves is not among the rows the next one locked before: they would wait for each other. SQLite has one
+    writer anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [MERGES, organization_id % 2**31])
 
 
 # --- contacts ---------------------------------------------------------------------------------------------------------
