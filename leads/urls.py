@@ -38,6 +38,7 @@ urlpatterns = [
     path("smart-views/<str:view_id>/duplicate/", smart_views.smart_view_duplicate, name="smart_view_duplicate"),
     path("smart-views/<str:view_id>/pin/", smart_views.smart_view_pin, name="smart_view_pin"),
     path("smart-views/<str:view_id>/delete/", smart_views.smart_view_delete, name="smart_view_delete"),
+    path("search/<str:lists>/total/", search.search_total, name="search_total"),
     path("search/<str:lists>/export/", search.export, name="export"),
     path("search/<str:lists>/bulk/<str:kind>/", bulk.bulk_start, name="bulk"),
     path("bulk/", bulk.bulk_list, name="bulk_list"),

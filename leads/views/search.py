@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
@@ -58,6 +60,8 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
         "picked": picked(columns),
         "more_columns": others(known, columns),
         "total": page.total if page else None,
+        # Beyond ten thousand the first page does not wait: the exact number comes after it.
+        "total_url": "" if page is None or page.total_is_exact else _total_url(state),
         "next_url": state.url(after=page.next_cursor) if page and page.next_cursor else "",
         "first_url": state.url() if after else "",
         "root": root,
@@ -74,6 +78,19 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
     if getattr(request, "htmx", None) and not request.htmx.history_restore_request:
         response["HX-Push-Url"] = state.url(after=after) if after else state.url()
     return response
+
+
+def _total_url(state: State) -> str:
+    found = reverse("leads:search_total", args=[state.actor.organization.slug, state.kind.lists])
+    return f"{found}?{state.query_string()}"
+
+
+@member_page()
+@require_GET
+def search_total(request: HttpRequest, lists: str) -> HttpResponse:
+    """The exact number of what a search finds, for a page that shows “10,000+”."""
+    state = read_state(request.actor, kind_named(lists), request.GET)
+    return render(request, "leads/_search_total.html", {"kind": state.kind, "total": state.total(), "total_url": ""})
 
 
 def words_of(state: State) -> dict[str, Any]:

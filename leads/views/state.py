@@ -27,7 +27,7 @@ from leads.search import columns as shown
 from leads.search.builder import Group, Writer, apply, from_form, mark_error, number_paths, settle
 from leads.search.language import Query, object_type_of, parse
 from leads.search.reading import from_tree
-from leads.search.run import Page, run
+from leads.search.run import Page, count, run
 from leads.search.sources import Source, source_named
 from leads.views.kinds import ListKind
 
@@ -137,13 +137,21 @@ class State:
             return None
         try:
             return run(
-                self.actor, self.query, sort=self.sort, limit=limit, cursor=after, text=self.text, count="exact",
-                tz=self.filters.zone,
-            )  # fmt: skip
+                self.actor, self.query, sort=self.sort, limit=limit, cursor=after, text=self.text, tz=self.filters.zone
+            )
         except (InvalidInput, TooMuch) as refused:
             if after and "cursor" in refused.fields:
                 return self.page("", limit)  # a forged or foreign cursor begins again
             self.error = refused.message
+            return None
+
+    def total(self) -> int | None:
+        """Return how many records match, counted to the end; None when the search cannot run or takes too long."""
+        if self.query is None:
+            return None
+        try:
+            return count(self.actor, self.query, text=self.text, tz=self.filters.zone)
+        except (InvalidInput, TooMuch):
             return None
 
 
