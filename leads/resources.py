@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db import transaction
+
 from crm import events, ids
 from crm.customfields.catalog import Use, catalog
 from crm.errors import InvalidInput
@@ -92,7 +94,12 @@ class LeadResource(SettledResource):
         self._changed: dict[int, Lead] = {}
         for lead in visible_leads(self.actor).filter(name_fold__in=names):
             self._by_name.setdefault(lead.name_fold, []).append(lead)
-        return self.judge(rows, self._one, cells)
+        return self.judge(rows, self._whole, cells)
+
+    def _whole(self, verdict: Verdict, given: dict[str, str]) -> None:
+        """Settle a row whole or not at all: its contact may be refused after its lead was changed."""
+        with transaction.atomic():
+            self._one(verdict, given)
 
     def _one(self, verdict: Verdict, given: dict[str, str]) -> None:
         verdict.object_type = "lead"
@@ -161,11 +168,12 @@ class LeadResource(SettledResource):
         if custom := self._custom(given, "custom."):
             changes["custom"] = custom
         before, was = lead_state(lead), lead.date_updated
-        updated = self._changed[lead.pk] = update_lead(self.actor, lead, changes)
+        updated = update_lead(self.actor, lead, changes)
         after = lead_state(updated)
         changed = events.diff(before, after)
         verdict.object_id = lead.pk
         kept = self._put_contact(verdict, updated, given)
+        self._changed[lead.pk] = updated
         if changed:
             kept |= {"was": was.isoformat(), "date_updated": updated.date_updated.isoformat()}
             kept["state"] = {key: before.get(key) for key in changed}
@@ -278,7 +286,7 @@ def address_of(text: str) -> dict[str, str]:
     """Return the address that `address_cell` wrote; raises `InvalidInput` for anything else."""
     parts = [part.strip() for part in split_several(text)]
     if len(parts) != len(ADDRESS_PARTS):
-        words = f"Write each as \"{';'.join(ADDRESS_PARTS)}\" in quotation marks, with ; between them."
+        words = f'Write each as "{";".join(ADDRESS_PARTS)}" in quotation marks, with ; between them.'
         raise InvalidInput(fields={"other_addresses": words})
     return dict(zip(ADDRESS_PARTS, parts, strict=True))
 
