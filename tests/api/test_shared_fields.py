@@ -75,7 +75,7 @@ def test_a_field_used_nowhere_can_be_changed_too(api: Api) -> None:
 def test_what_is_wrong_with_an_association_is_named(api: Api, body: dict[str, Any], key: str) -> None:
     field = made(api)
     assert list(api.post(f"custom_field/shared/{field['id']}/association/", body, status=400)["field-errors"]) == [key]
-    assert not FieldUse.unscoped.filter(field__name="Source").exists()
+    assert not FieldUse.unscoped.filter(field__name="Source", field__shared=True).exists()
 
 
 def test_twice_in_one_place_is_refused(api: Api) -> None:
