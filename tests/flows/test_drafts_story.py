@@ -45,10 +45,15 @@ for name in {NAMES!r}:
 
 
 @pytest.fixture(scope="module")
-def leads(live_app) -> dict[str, str]:
+def leads(live_app) -> Iterator[dict[str, str]]:
     """The address of a lead by the name of its type: a number, a text and choices."""
     made = run(live_app, SET_UP).split()
-    return {name: f"{live_app.url}/o/acme/leads/{lead}/" for name, lead in zip(NAMES, made, strict=True)}
+    yield {name: f"{live_app.url}/o/acme/leads/{lead}/" for name, lead in zip(NAMES, made, strict=True)}
+    # Other stories find the menu as short as before.
+    run(
+        live_app,
+        f"for row in ActivityType.objects.filter(name__in={NAMES!r}, archived_at=None): archive_type(ann, row)\nprint(1)",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +206,10 @@ def test_of_two_tabs_mine_can_be_kept(live_app, page, leads) -> None:
     with page.expect_response("**/autosave/"):
         form.get_by_label("Remarks").fill("theirs")
     mine.get_by_label("Remarks").fill("mine")
+    keep = other.get_by_role("button", name="Keep mine")
+    keep.wait_for()
     with other.expect_response("**/autosave/") as answer:
-        other.get_by_role("button", name="Keep mine").click()
+        keep.click()
     assert answer.value.status == 200, answer.value.text()
     saved(other)
     form = resume(page, live_app, "Mine on Mine Ltd")
