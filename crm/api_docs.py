@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from ninja import NinjaAPI
 
@@ -38,7 +39,7 @@ class Group:
     endpoints: tuple[Endpoint, ...]
 
 
-def openapi(api: NinjaAPI) -> Callable[[HttpRequest], HttpResponse]:
+def openapi(api: NinjaAPI) -> Callable[..., HttpResponseBase]:
     """Return the view of the OpenAPI 3.1 document."""
 
     @public_page
@@ -48,7 +49,7 @@ def openapi(api: NinjaAPI) -> Callable[[HttpRequest], HttpResponse]:
     return view
 
 
-def docs(api: NinjaAPI) -> Callable[[HttpRequest], HttpResponse]:
+def docs(api: NinjaAPI) -> Callable[..., HttpResponseBase]:
     """Return the view of the browsable documentation."""
 
     @public_page
