@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models import Count, Max, Min
 
 from activities.models import Activity, LeadActivityFact
+from crm.errors import NotFound
 from leads.models import Lead
 
 BATCH = 500
@@ -54,7 +55,8 @@ def _refresh(lead_ids: list[int], type_ids: Iterable[int] | None) -> None:
 def count_published(rows: Iterable[tuple[int, int, datetime]]) -> None:
     """Count activities that were just published, each (type id, lead id, activity_at). Locks their leads.
 
-    Adds to what is there, which is cheaper than `refresh_facts`: three statements, however many rows.
+    Adds to what is there, which is cheaper than `refresh_facts`: three statements, however many rows. Raises `NotFound`
+    when a lead went away since it was read.
     """
     facts: dict[tuple[int, int], tuple[int, datetime, datetime]] = {}
     latest: dict[int, datetime] = {}
@@ -64,7 +66,8 @@ def count_published(rows: Iterable[tuple[int, int, datetime]]) -> None:
         latest[lead_id] = max(latest.get(lead_id, at), at)
     if not facts:
         return
-    _lock(list(latest))
+    if _lock(list(latest)) < len(latest):
+        raise NotFound("This lead is gone: it was deleted, or merged into another one.")
     least, most = ("LEAST", "GREATEST") if connection.vendor == "postgresql" else ("min", "max")
     _write_rows(
         "INSERT INTO lead_activity_fact (type_id, lead_id, count, first_at, last_at) {rows} "
@@ -104,9 +107,9 @@ def _write_rows(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -
             )
 
 
-def _lock(lead_ids: list[int]) -> None:
-    """Let nobody else count these leads until the transaction ends: two first activities at once would both insert a fact.
+def _lock(lead_ids: list[int]) -> int:
+    """Return how many of these leads are there; nobody else counts them until the transaction ends.
 
-    Without the key, because inserting an activity holds a key share on its lead already.
+    Two first activities at once would both insert a fact. Without the key, because inserting an activity holds a key share on its lead already.
     """
-    list(Lead.objects.select_for_update(no_key=True).filter(pk__in=lead_ids).order_by("pk").values_list("pk"))
+    return len(Lead.objects.select_for_update(no_key=True).filter(pk__in=lead_ids).order_by("pk").values_list("pk"))

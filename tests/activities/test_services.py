@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from activities.models import Activity, Comment, LeadActivityFact
 from activities.queries import activity_for, type_catalog, visible_activities, visible_with_drafts
@@ -27,6 +27,7 @@ from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from crm.models import Event, Role, UsageCounter
 from crm.tenancy import scope
 from leads.models import Contact, Lead
+from leads.services import delete_lead
 from tests.factories import Tenant, World, make_tenant
 
 
@@ -301,3 +302,12 @@ def test_first_activities_logged_at_once_are_counted_once_each() -> None:
         thread.join()
     assert problems == [], connection.vendor
     assert LeadActivityFact.objects.get(lead_id=tenant.leads[0].pk, type_id=note.id).count == 4
+
+
+def test_a_lead_that_went_away_meanwhile_is_named(ours: Tenant) -> None:
+    lead = Lead.objects.get(pk=ours.leads[2].pk)
+    delete_lead(ours.admin, ours.leads[2])
+    before = Activity.objects.count()
+    with pytest.raises(NotFound, match="This lead is gone"), transaction.atomic():
+        log_activity(ours.user, lead, ours.call, custom={"Qualified": "yes"})
+    assert Activity.objects.count() == before
