@@ -350,7 +350,7 @@ def test_sentences(ours: Tenant) -> None:
 )
 def test_the_old_text_language(ours: Tenant, text: str, expected: list[str]) -> None:
     found = legacy.read(text, ours.admin)
-    page = run(ours.admin, parse(found.tree, ours.admin), sort=found.sort, text=found.text, part=found.part)
+    page = run(ours.admin, parse(found.tree, ours.admin), sort=found.sort, part=found.part)
     assert sorted(Lead.objects.filter(pk__in=page.ids).values_list("name", flat=True)) == expected
 
 
