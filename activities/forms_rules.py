@@ -25,7 +25,7 @@ from crm.members import members_of
 from crm.models import Membership
 from crm.permissions import can_edit_field
 from leads.queries import statuses
-from leads.search.builder import Block, Writer, apply, from_form, mark_error, number_paths, settle
+from leads.search.builder import Block, Part, Writer, apply, from_form, mark_error, number_paths, settle
 from leads.search.reading import from_tree
 from leads.search.sources import Source, source_named
 from leads.views.painting import Painter, Shown
@@ -71,7 +71,8 @@ class RuleForm:
         form.name, form.enabled = rule.name, rule.enabled
         if rule.condition:
             root = from_tree(rule.condition, actor, form._source, form._object_types)
-            form.block.match, form.block.children = ("all", [root]) if root.match != "all" else ("all", root.children)
+            children: list[Part] = list(root.children) if root.match == "all" else [root]
+            form.block.children = children
         for action in rule.actions:
             form._add(action.get("do", ""), action)
         return form

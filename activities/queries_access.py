@@ -124,9 +124,11 @@ def _type(actor: Membership, member: Membership, public_id: str) -> Explanation:
 def _field(actor: Membership, member: Membership, public_id: str) -> Explanation:
     known = catalog(actor.organization)
     field = known.field_by_public_id(public_id)
-    uses = [use for fieldset_id in (field.fieldset_ids if field else ()) if (use := known.use(fieldset_id, field.id))]
+    if field is None:
+        raise NotFound("There is no such field.")
+    uses = [use for fieldset_id in field.fieldset_ids if (use := known.use(fieldset_id, field.id))]
     places = {use.fieldset_id: _place(actor, use) for use in uses if can_view_field(actor, use)}
-    if field is None or not any(places.values()):
+    if not any(places.values()):
         raise NotFound("There is no such field.")
     answers: list[Answer] = []
     for use in uses:

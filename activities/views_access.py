@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
@@ -17,7 +19,7 @@ from crm.permissions import Perm
 @require_GET
 def access(request: HttpRequest) -> HttpResponse:
     chosen, thing = request.GET.get("member", ""), request.GET.get("thing", "").strip()
-    context = {
+    context: dict[str, Any] = {
         "section": "access",
         "members": members_of(request.organization, former=True),
         "chosen": chosen,

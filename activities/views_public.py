@@ -51,7 +51,9 @@ def _send(request: HttpRequest, found: OpenForm) -> HttpResponse:
         # A machine learns nothing from its answer.
         return _framed(thanks, found.form)
     if not visitor.is_valid():
-        return _show(request, found, visitor, raw, problem=" ".join(visitor.errors.pop("stamp", [])), status=422)
+        return _show(
+            request, found, visitor, raw, problem=" ".join(map(str, visitor.errors.pop("stamp", []))), status=422
+        )
     given = visitor.cleaned_data
     try:
         submit(

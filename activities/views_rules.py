@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -97,7 +99,7 @@ def _page(request: HttpRequest, kind: TypeInfo, rule: PublishRule | None, addres
     form = RuleForm.read(actor, kind, given) if "r-k" in given else RuleForm.of(actor, kind, rule)
     if request.method == "POST" and given.get("do", "save") == "save":
         try:
-            whole = {
+            whole: dict[str, Any] = {
                 "name": form.name, "condition": form.condition(), "actions": form.actions(), "enabled": form.enabled,
             }  # fmt: skip
             if rule is None:

@@ -36,7 +36,7 @@ class Followup:
     activity: Activity
     kind: TypeInfo
     changes: dict[str, Any] = field(default_factory=dict)
-    later: list[Callable[[Lead], None]] = field(default_factory=list)
+    later: list[Callable[[Lead], object]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
 
@@ -117,9 +117,7 @@ class AddTask(Action):
         member = _member(to, given["assignee"])
         today = timezone.now().astimezone(member.zone).date()
         due = None if given["due_days"] is None else today + timedelta(days=given["due_days"])
-        to.later.append(
-            lambda lead: create_task(to.owner, lead, given["text"], due_date=due, assigned_to=member.user) and None
-        )
+        to.later.append(lambda lead: create_task(to.owner, lead, given["text"], due_date=due, assigned_to=member.user))
         to.words.append(f"gave {member.user.full_name} a task")
 
     def words(self, actor: Membership, given: Mapping[str, Any]) -> str:
@@ -143,7 +141,7 @@ class Tell(Action):
             raise NotAllowed(f"{member.user.full_name} may not see this activity, so they were not notified.")
         text = f"{given['text']} ({to.kind.name} on {to.activity.lead.name})"
         to.later.append(
-            lambda lead: notify([member], "rule", text, f"activities/{to.activity.public_id}/") and None
+            lambda lead: notify([member], "rule", text, f"activities/{to.activity.public_id}/")
         )  # fmt: skip
         to.words.append(f"notified {member.user.full_name}")
 
