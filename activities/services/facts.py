@@ -1,4 +1,7 @@
-"""What follows from an activity: facts per lead and type, and the lead's last activity. Only published ones count."""
+"""What follows from an activity: facts per lead and type, and the lead's last activity. Only published ones count.
+
+Entries of the product (lead created, status changed …) have facts, and are no lead's last activity.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count, Max, Min
 
-from activities.models import Activity, LeadActivityFact
+from activities.models import Activity, ActivityType, LeadActivityFact
 from crm.errors import NotFound
 from leads.models import Lead
 
@@ -40,10 +43,10 @@ def _refresh(lead_ids: list[int], type_ids: Iterable[int] | None) -> None:
         )
         for row in found
     )
-    latest = {
-        row["lead_id"]: row["last"]
-        for row in LeadActivityFact.objects.filter(lead_id__in=lead_ids).values("lead_id").annotate(last=Max("last_at"))
-    }
+    own = LeadActivityFact.objects.filter(lead_id__in=lead_ids).exclude(
+        type_id__in=ActivityType.objects.filter(system=True).values("pk")
+    )
+    latest = {row["lead_id"]: row["last"] for row in own.values("lead_id").annotate(last=Max("last_at"))}
     changed = []
     for lead in Lead.objects.filter(pk__in=lead_ids).only("pk", "last_activity_at", "organization_id"):
         if lead.last_activity_at != latest.get(lead.pk):
@@ -52,11 +55,12 @@ def _refresh(lead_ids: list[int], type_ids: Iterable[int] | None) -> None:
     Lead.objects.bulk_update(changed, ["last_activity_at"], batch_size=500)
 
 
-def count_published(rows: Iterable[tuple[int, int, datetime]]) -> None:
+def count_published(rows: Iterable[tuple[int, int, datetime]], *, system: bool = False) -> None:
     """Count activities that were just published, each (type id, lead id, activity_at). Locks their leads.
 
     Adds to what is there, which is cheaper than `refresh_facts`: three statements, however many rows. Raises `NotFound`
-    when a lead went away since it was read.
+    when a lead went away since it was read. `system`: they are entries of the product, which nobody counts as a lead's
+    last activity.
     """
     facts: dict[tuple[int, int], tuple[int, datetime, datetime]] = {}
     latest: dict[int, datetime] = {}
@@ -77,6 +81,8 @@ def count_published(rows: Iterable[tuple[int, int, datetime]]) -> None:
         ("bigint", "bigint", "integer", "timestamptz", "timestamptz"),
         [(*key, *found) for key, found in sorted(facts.items())],
     )
+    if system:
+        return
     leads = Lead._meta.db_table
     _write_rows(
         f"WITH news (id, at) AS ({{rows}}) UPDATE {leads} SET last_activity_at = news.at FROM news "

@@ -81,5 +81,5 @@ def log_system(actor: Membership, lead: Lead, slug: str, fields: dict[str, str],
         published_at=now, created_on=local_day(now, actor.organization),
     )  # fmt: skip
     insert_index_many(index_rows(known, lead.pk, activity.pk, values))
-    count_published([(activity.type_id, activity.lead_id, activity.activity_at)])
+    count_published([(activity.type_id, activity.lead_id, activity.activity_at)], system=True)
     return activity

@@ -26,8 +26,8 @@ from crm.customfields.values import TABLES
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from crm.models import Event, Role, UsageCounter
 from crm.tenancy import scope
-from leads.models import Contact, Lead
-from leads.services import delete_lead
+from leads.models import Contact, Lead, LeadStatus
+from leads.services import create_lead, delete_lead, update_lead
 from tests.factories import Tenant, World, make_tenant
 
 
@@ -178,8 +178,9 @@ def test_moving_an_activity_in_time_moves_the_facts_and_the_leads_last_activity(
     update_activity(ours.user, activity, activity_at=future)
     assert LeadActivityFact.objects.get(lead_id=lead.pk, type_id=ours.call.id).last_at == future
     assert Lead.objects.get(pk=lead.pk).last_activity_at == future
-    update_activity(ours.user, activity, activity_at=datetime(2020, 1, 1, tzinfo=UTC))
-    assert Lead.objects.get(pk=lead.pk).last_activity_at == lead.date_created
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    update_activity(ours.user, activity, activity_at=past)
+    assert Lead.objects.get(pk=lead.pk).last_activity_at == past
 
 
 def test_taking_back_to_draft_leaves_counts_and_index_but_not_the_months_counter(ours: Tenant) -> None:
@@ -311,3 +312,15 @@ def test_a_lead_that_went_away_meanwhile_is_named(ours: Tenant) -> None:
     with pytest.raises(NotFound, match="This lead is gone"), transaction.atomic():
         log_activity(ours.user, lead, ours.call, custom={"Qualified": "yes"})
     assert Activity.objects.count() == before
+
+
+def test_entries_of_the_product_are_no_last_activity(ours: Tenant) -> None:
+    lead = create_lead(ours.user, name="Quiet")
+    assert LeadActivityFact.objects.filter(lead_id=lead.pk).exists()
+    assert Lead.objects.get(pk=lead.pk).last_activity_at is None
+    at = datetime(2024, 5, 1, 12, tzinfo=UTC)
+    log_activity(ours.user, lead, ours.call, custom={"Qualified": "yes"}, activity_at=at)
+    update_lead(ours.user, lead, {"status": LeadStatus.objects.order_by("-position")[0].public_id})
+    assert Lead.objects.get(pk=lead.pk).last_activity_at == at
+    refresh_facts([lead.pk])
+    assert Lead.objects.get(pk=lead.pk).last_activity_at == at
