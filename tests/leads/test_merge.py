@@ -77,7 +77,10 @@ def check_indexes(tenant: Tenant, lead: Lead) -> None:
         assert (fact.count, fact.first_at, fact.last_at) == (rows.count(), limits["first"], limits["last"])
     types = set(Activity.objects.filter(lead=lead).values_list("type_id", flat=True))
     assert set(LeadActivityFact.objects.filter(lead_id=lead.pk).values_list("type_id", flat=True)) == types
-    assert lead.last_activity_at == Activity.objects.filter(lead=lead, type__system=False).aggregate(last=Max("activity_at"))["last"]
+    assert (
+        lead.last_activity_at
+        == Activity.objects.filter(lead=lead, type__system=False).aggregate(last=Max("activity_at"))["last"]
+    )
     contacts = list(Contact.objects.filter(lead=lead).order_by("pk"))
     assert lead.contacts_count == len(contacts)
     assert lead.search_text == services.search_text(lead, contacts)
