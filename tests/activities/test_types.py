@@ -134,7 +134,7 @@ def test_deleting_asks_for_the_name_and_takes_everything(ours: Tenant, world: Wo
     assert not CustomField.objects.filter(pk__in=fields)
     assert not any(model.objects.filter(field_id__in=fields).exists() for model in TABLES.values())
     for lead in Lead.objects.all():
-        assert lead.last_activity_at == lead.date_created
+        assert lead.last_activity_at is None
     with scope(world.theirs.organization):
         assert Activity.objects.filter(type=world.theirs.type_row).count() == 3
 

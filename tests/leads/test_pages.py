@@ -306,6 +306,7 @@ def test_finding_and_comparing_take_a_constant_number_of_queries(
     stays, goes = world.ours.leads[:2]
     search, preview = at(stays, "merge/?q=a"), at(stays, f"merge/?with={goes.public_id}")
     client.get(search)
+    client.get(preview)
     with django_assert_num_queries(FIND_QUERIES):
         client.get(search, headers=HTMX)
     with django_assert_num_queries(PREVIEW_QUERIES):

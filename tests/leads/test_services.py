@@ -42,7 +42,7 @@ def test_a_new_lead_has_the_first_status_its_contacts_and_a_timeline_entry(ours:
     lead.refresh_from_db()
     assert lead.status == statuses()[0]
     assert lead.contacts_count == 1
-    assert lead.last_activity_at == lead.date_created
+    assert lead.last_activity_at is None
     assert {(row.channel, row.value) for row in ContactPoint.objects.filter(lead=lead)} >= {
         ("email", "pam@dunder.example"),
         ("phone", "+12025550199"),
