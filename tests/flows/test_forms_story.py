@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -35,8 +37,39 @@ def fill(place: Any, email: str) -> None:
     place.get_by_label("Company").fill("Stranger Inc")
 
 
+@pytest.fixture
+def other_site() -> Iterator[Callable[[str], str]]:
+    """Return a function that puts a page on a site of its own (another origin) and gives its address."""
+    pages: list[bytes] = [b""]
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(pages[0])
+
+        def log_message(self, *args: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    Thread(target=server.serve_forever, daemon=True).start()
+
+    def put(body: str) -> str:
+        pages[0] = body.encode()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield put
+    server.shutdown()
+    server.server_close()
+
+
 def test_a_stranger_becomes_a_lead(
-    live_app: LiveApp, sign_in: Callable[..., Any], browser: Any, axe: Callable[[Any], list[str]]
+    live_app: LiveApp,
+    sign_in: Callable[..., Any],
+    browser: Any,
+    axe: Callable[[Any], list[str]],
+    other_site: Callable[[str], str],
 ) -> None:
     admin = sign_in()
     address = make_form(admin, live_app)
@@ -58,10 +91,7 @@ def test_a_stranger_becomes_a_lead(
 
     # In a frame of another site.
     outer = browser.new_context().new_page()
-    outer.route("http://site.example/", lambda route: route.fulfill(
-        content_type="text/html", body=f'<h1>Our site</h1><iframe src="{address}?embed=1" width="500" height="700"></iframe>'
-    ))  # fmt: skip
-    outer.goto("http://site.example/")
+    outer.goto(other_site(f'<h1>Our site</h1><iframe src="{address}?embed=1" width="500" height="700"></iframe>'))
     frame = outer.frame_locator("iframe")
     fill(frame, "stella@stranger.example")
     outer.wait_for_timeout(2100)

@@ -60,5 +60,8 @@ def test_a_rule_changes_the_status(
         page.get_by_role("button", name="Publish").first.click()
     page.wait_for_load_state()
     page.goto(lead)
+    if not scripted:
+        page.get_by_role("link", name="Show the timeline").click()
     page.get_by_text("Set the status to Qualified", exact=False).first.wait_for()
+    page.goto(lead)
     page.get_by_text("Call again").first.wait_for()

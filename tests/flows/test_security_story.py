@@ -145,7 +145,7 @@ def test_roles_and_teams_decide_and_a_page_says_why(
     admin.get_by_text("rae@acme.example is now Looker.").wait_for()
 
     admin.goto(settings_page(live_app, "teams"))
-    admin.get_by_label("Name", exact=True).fill("West")
+    admin.locator("#id_name").fill("West")
     admin.get_by_role("button", name="Create team").click()
     admin.get_by_label("Member to add to West").select_option(label="rae@acme.example")
     admin.get_by_role("button", name="Add").click()
