@@ -69,7 +69,7 @@ def test_the_main_job(live_app, sign_in, axe) -> None:
     control(page, "Users").type("12.")
     page.get_by_text(re.compile(r"Saved as draft \d\d:\d\d")).wait_for()
     page.goto(f"{base}/drafts/")
-    assert page.locator(".tp-panel-list li").count() == 1
+    assert page.locator(".tp-panel-list li", has_text="Northwind Labs").count() == 1
     page.get_by_role("link", name="Demo call on Northwind Labs").click()
     assert control(page, "Users").input_value() == "12."
 
