@@ -260,3 +260,27 @@ document.addEventListener("keydown", (event) => {
   if (typing(target)) target.focus();
   else target.click();
 });
+
+// --- what is typed into the search builder while an answer is on its way stays: the answer knows nothing of it ---
+let typed = null;
+let restored = null;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const box = document.activeElement;
+  const kept = event.detail.target?.closest?.("#search") && event.detail.target.contains(box) && box.id;
+  typed = kept && box.matches("input.form-control:not([type=date])") && box.value !== box.defaultValue ? box : null;
+});
+document.addEventListener("htmx:afterSwap", () => {
+  const box = typed && document.getElementById(typed.id);
+  if (box && box !== typed && box.value !== typed.value) {
+    box.value = typed.value;
+    box.focus();
+    box.setSelectionRange(typed.selectionStart, typed.selectionStart);
+    restored = box;
+  }
+  typed = null;
+});
+document.addEventListener("htmx:afterSettle", () => {
+  // Only now is the new form wired: ask again, with what was typed.
+  restored?.dispatchEvent(new Event("change", { bubbles: true }));
+  restored = null;
+});

@@ -187,3 +187,24 @@ def test_the_builder_works_without_javascript(own_live_app: LiveApp, browser: An
     page.get_by_role("button", name="Remove: Name").click()
     assert page.locator("#results tbody tr").count() == 6
     context.close()
+
+
+def test_what_is_typed_while_an_answer_is_on_its_way_stays(page: Any) -> None:
+    page.goto(page.url.split("/o/")[0] + "/o/acme/leads/")
+    add(page, "r", "Sales Qualifying Call")
+    add(page, "r-0", "Users")
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 800, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
+    for left_early in (False, True):
+        with page.expect_response(lambda response: "/leads/?" in response.url):
+            page.locator("#in-r-0-0-o").select_option(label="≥" if left_early else ">")
+            page.locator("#in-r-0-0-v").press_sequentially("1" if left_early else "9")
+            if left_early:
+                page.keyboard.press("Tab")
+        page.wait_for_timeout(300)
+        assert page.locator("#in-r-0-0-v").input_value() == ("91" if left_early else "9")
+        page.locator(".tp-sentence", has_text="Users ≥ 91" if left_early else "Users > 9").wait_for()
