@@ -69,6 +69,14 @@ def axe() -> Callable[[Any], list[str]]:
     """Return a function that lists what axe finds on a page."""
 
     def check(page: Any) -> list[str]:
+        # Contrast is a matter of the page at rest: nothing on its way, nothing half faded in.
+        for busy in (".htmx-request", ".htmx-settling", ".htmx-swapping", "[aria-busy=true]"):
+            page.locator(busy).first.wait_for(state="detached")
+        page.evaluate(
+            """() => document.getAnimations().forEach((animation) => {
+                 if (animation.effect.getComputedTiming().endTime !== Infinity) animation.finish();
+               })"""
+        )
         session = page.context.new_cdp_session(page)
         session.send("Runtime.evaluate", {"expression": AXE.read_text()})
         found = page.evaluate(

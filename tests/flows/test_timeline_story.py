@@ -134,7 +134,7 @@ def test_selected_cards_go_after_the_count_and_come_back(page, story) -> None:
     page.get_by_role("button", name="Delete 2 activities").click()
     page.get_by_text("2 activities deleted.").wait_for()
     page.locator("dd:text-is('call 3')").wait_for(state="detached")
-    assert bar.is_hidden()
+    bar.wait_for(state="hidden")
     page.get_by_role("button", name="Undo").click()
     page.get_by_text("2 activities are back.").wait_for()
     page.locator("dd:text-is('call 3')").wait_for()

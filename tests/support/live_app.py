@@ -11,6 +11,7 @@ app.stop()
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -41,10 +42,26 @@ class LiveApp:
         }  # fmt: skip
         self.web: subprocess.Popen[bytes] | None = None
         self.worker: subprocess.Popen[bytes] | None = None
+        self.commands: subprocess.Popen[str] | None = None
 
     def manage(self, *command: str) -> str:
-        """Run a management command on this app's database and return what it printed; fails loudly."""
-        return _manage(self.environment, *command)
+        """Run a management command on this app's database and return what it printed; fails loudly.
+
+        All commands of an app run in one process of its own.
+        """
+        if self.commands is None:
+            self.commands = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.commands"], cwd=ROOT, env=self.environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        assert self.commands.stdin and self.commands.stdout
+        self.commands.stdin.write(json.dumps(command) + "\n")
+        self.commands.stdin.flush()
+        answer = self.commands.stdout.readline()
+        assert answer, f"manage.py {command[0]} ended its process"
+        code, printed, problems = json.loads(answer)
+        assert code == 0, f"manage.py {' '.join(command)} failed:\n{printed}\n{problems}"
+        return str(printed)
 
     def prepare(self) -> None:
         """Make the database, migrated and empty, in place of one that was there."""
@@ -101,6 +118,7 @@ class LiveApp:
         """End everything and, on PostgreSQL, drop the database."""
         self.kill_web()
         self.kill_worker()
+        self.commands = _kill(self.commands)
         if self.database_url.startswith("postgres"):
             _sql(f'DROP DATABASE IF EXISTS "{_name(self.database_url)}" WITH (FORCE)')
 
@@ -113,7 +131,7 @@ def _manage(environment: dict[str, str], *command: str) -> str:
     return done.stdout
 
 
-def _kill(process: subprocess.Popen[bytes] | None) -> None:
+def _kill(process: subprocess.Popen[bytes] | subprocess.Popen[str] | None) -> None:
     """End a process and all it started, and wait for it. Its children outlive a leader that ended by itself."""
     if process:
         with contextlib.suppress(ProcessLookupError):
