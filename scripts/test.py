@@ -1,4 +1,4 @@
-"""`make test`: every check in turn, and one closing line. Parts: lint unit postgres browser (default: all).
+"""`make test`: every check in turn, and one closing line. Parts: lint unit long postgres browser (default: all).
 
 What this machine cannot run is named at the end; with CI=true it counts as failed.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 CI = os.environ.get("CI", "").lower() in ("1", "true")
-PARTS = ("lint", "unit", "postgres", "browser")
+PARTS = ("lint", "unit", "long", "postgres", "browser")
 PROCESSES = os.environ.get("TEST_PROCESSES", "2")
 ON_POSTGRES = [sys.executable, "scripts/postgres.py", "--"]
 
@@ -108,23 +108,25 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     result = Result()
     # A file stays in one process: its tests share what the file sets up.
-    parallel = ["-n", PROCESSES, "--dist", "loadfile", "-m", "not browser"]
+    parallel = ["-n", PROCESSES, "--dist", "loadfile", "-m"]
     if "lint" in chosen:
         lint(result)
     if "unit" in chosen:
-        pytest("tests on SQLite", parallel, result)
+        pytest("tests on SQLite", [*parallel, "not browser and not long"], result)
+    if "long" in chosen:
+        pytest("real processes and large files on SQLite", [*parallel, "long"], result)
     if "postgres" in chosen:
         if binaries():
-            pytest("tests on PostgreSQL", parallel, result, ON_POSTGRES)
+            pytest("all of them on PostgreSQL", [*parallel, "not browser"], result, ON_POSTGRES)
         else:
             result.missing.append("tests on PostgreSQL: no initdb found. On Debian: apt-get install postgresql")
     if "browser" in chosen:
         if not find_chromium():
             result.missing.append("browser tests: no Chromium found. On Debian: apt-get install chromium")
         else:
-            pytest("browser on SQLite", ["-m", "browser"], result)
+            pytest("browser on SQLite", [*parallel, "browser"], result)
             if binaries():
-                pytest("browser on PostgreSQL", ["-m", "browser"], result, ON_POSTGRES)
+                pytest("browser on PostgreSQL", [*parallel, "browser"], result, ON_POSTGRES)
             else:
                 result.missing.append("browser tests on PostgreSQL: no initdb found")
     return summary(result)

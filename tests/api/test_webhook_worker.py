@@ -14,7 +14,7 @@ import requests
 
 from tests.support.live_app import LiveApp
 
-pytestmark = pytest.mark.worker
+pytestmark = pytest.mark.long
 
 
 class SlowReceiver(ThreadingHTTPServer):

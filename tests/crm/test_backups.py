@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.live_app import LiveApp
 
-pytestmark = pytest.mark.worker
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

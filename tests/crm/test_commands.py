@@ -65,6 +65,7 @@ def test_a_miss_is_a_sentence(command: tuple[str, ...], expected: str) -> None:
     assert str(refusal.value).startswith(expected)
 
 
+@pytest.mark.long
 def test_the_demo_holds_the_real_file_and_is_made_once() -> None:
     started = time.monotonic()
     said("demo")
@@ -93,6 +94,7 @@ def test_the_demo_holds_the_real_file_and_is_made_once() -> None:
     assert redeem_sign_in_link(token(said("sign_in_link", "--demo")[-1])).email == "maya@demo.example"
 
 
+@pytest.mark.long
 def test_generated_data_agrees_with_its_index_and_repeats_for_a_seed() -> None:
     for slug in ("one", "two"):
         said("create_organization", slug, "--slug", slug, "--admin", f"a@{slug}.example")

@@ -58,7 +58,7 @@ def wait_for(condition: Any, seconds: float, log: Path) -> None:
         time.sleep(0.1)
 
 
-@pytest.mark.worker
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_a_killed_worker_loses_nothing_and_repeats_nothing(world: World, tmp_path: Path) -> None:
     ours = world.ours

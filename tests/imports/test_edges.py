@@ -252,6 +252,7 @@ def bounded(act: Any, megabytes: int, seconds: float) -> str:
     return refusal.value.message
 
 
+@pytest.mark.long
 def test_a_gigabyte_in_one_line(ours: Tenant, tmp_path: Path) -> None:
     told = bounded(lambda: imports.start_run(ours.admin, "activities", "big.csv", Endless(1 << 30)), 20, 60)
     assert told == "The file is larger than 315 MB. Split it."
@@ -260,6 +261,7 @@ def test_a_gigabyte_in_one_line(ours: Tenant, tmp_path: Path) -> None:
     assert told.startswith("Line 1 is longer than 8,000,000 characters.")
 
 
+@pytest.mark.long
 def test_five_million_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     with path.open("wb") as file:
@@ -269,6 +271,7 @@ def test_five_million_rows(tmp_path: Path) -> None:
     assert bounded(lambda: inspect(path), 20, 120) == "The file has more than 1,000,000 rows. Split it."
 
 
+@pytest.mark.long
 def test_a_row_that_never_ends(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     with path.open("wb") as file:

@@ -109,6 +109,7 @@ def test_the_kind_of_a_field_is_guessed(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_memory_stays_bounded(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
     with path.open("w") as file:
@@ -122,6 +123,7 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     assert peak < 8 * 1024 * 1024
 
 
+@pytest.mark.long
 def test_a_gigabyte_in_one_line_costs_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
     with path.open("wb") as file:
