@@ -26,6 +26,7 @@ urlpatterns = [
     path("activities/<str:activity_id>/comments/", comments.comments, name="comments"),
     path("comments/<str:comment_id>/edit/", comments.comment_edit, name="comment_edit"),
     path("comments/<str:comment_id>/delete/", comments.comment_delete, name="comment_delete"),
+    path("comments/<str:comment_id>/restore/", comments.comment_restore, name="comment_restore"),
     path("mentions/", comments.mentionable, name="mentionable"),
     path("settings/activities/", views_settings.types, name="types"),
     path("settings/activities/new/", views_settings.type_create, name="type_create"),

@@ -27,13 +27,14 @@ from crm.permissions import (
 
 @dataclass(frozen=True)
 class Value:
-    """One line of a card. `href`: where it links to, or empty. `wide`: takes the whole width."""
+    """One line of a card. `href`: where it links to, or empty. `wide`: takes the whole width. `chips`: (words, colour)."""
 
     label: str
     text: str
     href: str = ""
     wide: bool = False
     kind: str = "text"
+    chips: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,13 @@ class _Cards:
         for use in self._uses[row.type_id]:
             stored = row.values.get(str(use.field.id))
             if stored is None:
-                typed = (row.draft_data or {}).get(use.field.public_id)
-                labels = {option.public_id: option.label for option in use.field.options}
-                text = ", ".join(labels.get(part, str(part)) for part in many(typed) if part)
-                if text:
-                    shown.append(Value(use.field.name, text, wide=use.field.kind.wide))
+                typed = [part for part in many((row.draft_data or {}).get(use.field.public_id)) if part]
+                if typed:
+                    options = {option.public_id: option for option in use.field.options}
+                    text = ", ".join(options[part].label if part in options else str(part) for part in typed)
+                    chosen = [options[part].id for part in typed if part in options]
+                    chips = tuple(use.field.kind.chips(chosen, use.field)) if len(chosen) == len(typed) else ()
+                    shown.append(Value(use.field.name, text, wide=use.field.kind.wide, chips=chips))
                 else:
                     empty.append(use.field.name)
                 continue
@@ -122,7 +125,8 @@ class _Cards:
                 direction = text
                 continue
             href = "" if isinstance(stored, list) else use.field.kind.href(stored, use.field)
-            shown.append(Value(use.field.name, text, href, use.field.kind.wide, use.field.kind.slug))
+            chips = tuple(use.field.kind.chips(stored, use.field))
+            shown.append(Value(use.field.name, text, href, use.field.kind.wide, use.field.kind.slug, chips))
         user, author = self.lookups.user(row.user_id), self.lookups.user(row.created_by_id)
         contact = self.lookups.contact(row.contact_id)
         lead = row.lead if Activity.lead.is_cached(row) else None

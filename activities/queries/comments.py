@@ -12,7 +12,7 @@ from activities.queries.types import TypeInfo, type_catalog
 from crm import ids
 from crm.customfields.lookups import Lookups, UserRef
 from crm.errors import NotFound
-from crm.models import Membership
+from crm.models import Event, Membership
 from crm.permissions import Decision, Perm, has, no, yes
 
 
@@ -99,6 +99,16 @@ def comment_for(actor: Membership, public_id: str) -> Comment:
     found = rows.filter(activity__in=visible_activities(actor)).first()
     if found is None:
         raise NotFound("There is no such comment.")
+    return found
+
+
+def deleted_comment(actor: Membership, public_id: str) -> Event:
+    """Return the event of the latest deletion of a comment by the actor, to undo it; raises `NotFound`."""
+    number = ids.decode("comm", public_id) or 0
+    rows = Event.objects.filter(object_type="comment", object_id=number, action="deleted", user_id=actor.user_id)
+    found = rows.order_by("-pk").first()
+    if found is None:
+        raise NotFound("There is nothing to bring back.")
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -17,7 +19,7 @@ from activities.queries.comments import (
 from activities.services.activities import comment_state, type_of
 from crm import events
 from crm.customfields.lookups import Lookups
-from crm.errors import InvalidInput, NotFound
+from crm.errors import Conflict, InvalidInput, NotFound
 from crm.models import Event, Membership
 from crm.notifications import notify
 from crm.permissions import authorize
@@ -85,6 +87,32 @@ def delete_comment(actor: Membership, comment: Comment) -> Event:
         )  # fmt: skip
         comment.delete()
     return event
+
+
+def restore_comment(actor: Membership, event: Event) -> Comment:
+    """Bring a deleted comment back with its id and times (undo); nobody is told again. Raises `NotFound` or `Conflict`."""
+    state = event.before or {}
+    if (event.action, event.object_type) != ("deleted", "comment"):
+        raise NotFound("There is nothing to bring back.")
+    with transaction.atomic():
+        rows = Activity.objects.select_for_update(of=("self",)).select_related("lead")
+        activity = rows.filter(pk=event.meta.get("activity_id")).first()
+        if activity is None or not visible_activities(actor).filter(pk=activity.pk).exists():
+            raise NotFound("The activity of this comment is gone, so it cannot come back.")
+        if Comment.objects.filter(pk=event.object_id).exists():
+            raise Conflict("This comment is back already.")
+        comment = Comment(
+            pk=event.object_id, organization=actor.organization, activity=activity, author_id=state["author_id"],
+            text=state["text"], date_created=datetime.fromisoformat(state["date_created"]),
+            date_updated=datetime.fromisoformat(state["date_updated"]),
+        )  # fmt: skip
+        authorize(can_delete_comment(actor, comment))
+        comment.save(force_insert=True)
+        events.record(
+            actor, "created", "comment", comment.pk, lead_id=activity.lead_id, after=comment_state(comment),
+            meta={**_where(activity), "restored_from": event.public_id},
+        )  # fmt: skip
+    return comment
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

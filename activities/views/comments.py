@@ -9,12 +9,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from activities import queries
 from activities.models import Activity
-from activities.queries.comments import can_edit_comment, comment_for
+from activities.queries.comments import can_edit_comment, comment_for, deleted_comment
 from activities.services import comments as commenting
 from crm.access import member_page
 from crm.customfields.lookups import Lookups
 from crm.errors import InvalidInput
-from crm.htmx import render_page, toast
+from crm.htmx import render_page, toast, trigger
 from crm.permissions import authorize
 
 
@@ -54,7 +54,18 @@ def comment_edit(request: HttpRequest, comment_id: str) -> HttpResponse:
 def comment_delete(request: HttpRequest, comment_id: str) -> HttpResponse:
     comment = comment_for(request.actor, comment_id)
     commenting.delete_comment(request.actor, comment)
-    return _done(request, comment.activity, "The comment is deleted.")
+    undo = reverse("activities:comment_restore", args=[request.organization.slug, comment_id])
+    return _done(request, comment.activity, "The comment is deleted.", undo_url=undo)
+
+
+@member_page()
+@require_POST
+def comment_restore(request: HttpRequest, comment_id: str) -> HttpResponse:
+    """Undo a deletion: the latest one of this comment, by the member who did it."""
+    comment = commenting.restore_comment(request.actor, deleted_comment(request.actor, comment_id))
+    if request.htmx:
+        return toast(trigger(HttpResponse(status=204), "timeline-changed"), "The comment is back.")
+    return redirect(reverse("activities:comments", args=[request.organization.slug, comment.activity.public_id]))
 
 
 @member_page()
@@ -89,8 +100,8 @@ def _comments(
     return render_page(request, "activities/comments.html", context, "activities/_comments.html", status=status)
 
 
-def _done(request: HttpRequest, activity: Activity, words: str) -> HttpResponse:
+def _done(request: HttpRequest, activity: Activity, words: str, undo_url: str = "") -> HttpResponse:
     if request.htmx:
-        return toast(_comments(request, activity), words)
+        return toast(_comments(request, activity), words, undo_url=undo_url)
     address = reverse("activities:comments", args=[request.organization.slug, activity.public_id])
     return redirect(address)

@@ -43,6 +43,12 @@ def pick_one(offered: list[tuple[str, str]], widget: forms.Select | None = None)
     return field
 
 
+def _words(option: Option | None) -> str:
+    if option is None:
+        return "Unknown option"
+    return f"{option.label} (removed)" if option.removed else option.label
+
+
 class Choices(FieldKind):
     slug, label, storage, value_name = "choices", "Choices", "ref", "option"
     hint = "One or several of a list you write."
@@ -84,10 +90,13 @@ class Choices(FieldKind):
         return option.label if option else ""
 
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
-        option = field.option(stored)
-        if option is None:
-            return "Unknown option"
-        return f"{option.label} (removed)" if option.removed else option.label
+        return _words(field.option(stored))
+
+    def chips(self, stored: Any, field: Field) -> list[tuple[str, str]]:
+        held = [field.option(item) for item in many(stored)]
+        if not any(option and option.color for option in held):
+            return []
+        return [(_words(option), option.color if option else "") for option in held]
 
     def initial(self, stored: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
         found = [ids.encode("opt", item) for item in many(stored)]

@@ -131,6 +131,10 @@ class FieldKind:
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         return str(stored)
 
+    def chips(self, stored: Any, field: Field) -> list[tuple[str, str]]:
+        """Return the words and the colour of each value, or nothing where no value has a colour."""
+        return []
+
     def href(self, stored: Any, field: Field) -> str:
         """Return the address a shown value links to, or an empty text."""
         return ""

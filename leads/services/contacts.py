@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from crm import events
 from crm.customfields.catalog import catalog
-from crm.customfields.cleaning import clean_values
+from crm.customfields.cleaning import clean_values, drop_hidden
 from crm.customfields.lookups import Lookups
 from crm.customfields.values import delete_index, index_rows, insert_index_many, replace_index
 from crm.errors import Conflict, InvalidInput, NotFound
@@ -22,6 +22,7 @@ from crm.models import Event, Membership
 from leads.models import Contact, Lead
 from leads.queries import visible_leads
 from leads.services.custom import Named, by_field_id
+from leads.services.editing import put_back, untouched
 from leads.services.index import CHANNELS, index_points, refresh_lead
 
 
@@ -35,8 +36,10 @@ def create_contact(actor: Membership, lead: Lead, **given: Any) -> Contact:
     return contact
 
 
-def update_contact(actor: Membership, contact: Contact, changes: Mapping[str, Any]) -> Contact:
-    """Change parts of a contact."""
+def update_contact(
+    actor: Membership, contact: Contact, changes: Mapping[str, Any], *, seen: Mapping[str, str] | None = None
+) -> Contact:
+    """Change parts of a contact. `seen`: marks of what the actor's form showed, as in `update_lead`."""
     with transaction.atomic():
         contact = Contact.objects.select_for_update().get(pk=contact.pk)
         before, old_values = contact_state(contact), dict(contact.values)
@@ -48,6 +51,9 @@ def update_contact(actor: Membership, contact: Contact, changes: Mapping[str, An
                 actor, known.contact_uses, by_field_id(known.contact_uses, changes["custom"]), current=old_values,
                 lookups=Lookups(actor.organization, contact.lead_id), require=False, partial=True,
             )  # fmt: skip
+        if seen and (left := untouched(before, contact_state(contact), seen)):
+            put_back(contact, before, left)
+            drop_hidden(known.contact_uses, contact.values)
         _require_something(contact)
         after = contact_state(contact)
         if changed := events.diff(before, after):

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from crm import events, ids
 from crm.customfields.catalog import Use, catalog
-from crm.customfields.cleaning import api_key_of, clean_values, is_shown
+from crm.customfields.cleaning import api_key_of, clean_values, drop_hidden, is_shown
 from crm.customfields.lookups import Lookups
 from crm.customfields.values import delete_index, index_rows, insert_index_many, replace_index
 from crm.errors import InvalidInput
@@ -24,6 +24,7 @@ from leads.models import Contact, Lead, LeadStatus, Task
 from leads.queries import statuses
 from leads.services.contacts import add_contact, contact_state
 from leads.services.custom import Named, by_field_id
+from leads.services.editing import put_back, untouched
 from leads.services.index import current_search_text, refresh_lead
 
 ADDRESS_PARTS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
@@ -94,10 +95,14 @@ def create_lead(
     return lead
 
 
-def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Lead:
+def update_lead(
+    actor: Membership, lead: Lead, changes: Mapping[str, Any], *, seen: Mapping[str, str] | None = None
+) -> Lead:
     """Change parts of a lead: name, description, url, addresses, status, custom (raw input by `cf_` id).
 
     `require`: True asks for every required field, "given" for those in `custom` only. Records one event with the keys that differ, and a timeline entry when the status does.
+    `seen`: marks of what the actor's form showed. What others changed since, and the form did not, stays as it is;
+    what both changed raises `EditedMeanwhile`.
     """
     with transaction.atomic():
         lead = Lead.objects.select_for_update(no_key=True).get(pk=lead.pk)
@@ -120,6 +125,10 @@ def update_lead(actor: Membership, lead: Lead, changes: Mapping[str, Any]) -> Le
             )  # fmt: skip
             if changes.get("require") == "given":
                 _require_given(known.lead_uses, changes["custom"], lead.values)
+        if seen and (left := untouched(before, lead_state(lead), seen)):
+            lead.status = old_status if "status_id" in left else lead.status
+            put_back(lead, before, [key for key in left if key != "status_id"])
+            drop_hidden(known.lead_uses, lead.values)
         changed = events.diff(before, lead_state(lead))
         if not changed:
             return lead

@@ -111,7 +111,8 @@ def merge_leads(actor: Membership, source: Lead, destination: Lead) -> Lead:
     """Merge `source` into `destination` and return it; the source is gone and its links lead to the destination.
 
     Contacts (those with an email in common become one), tasks, activities with drafts and comments, values and the log
-    move over. The destination's own values win; the source's fill what is empty; others stand in the merge entry.
+    move over. The destination's own values win; the source's fill what is empty and join where several values
+    are taken; others stand in the merge entry.
     Raises `NotFound` when one of them was merged or deleted meanwhile.
     """
     authorize(has(actor, Perm.MERGE_LEADS))
@@ -278,11 +279,19 @@ def repoint(values: Mapping[str, Any], uses: Iterable[Use], replaced: Mapping[in
 
 
 def _join_values(uses: Iterable[Use], held: Mapping[str, Any], other: Mapping[str, Any], lookups: Lookups) -> Joined:
-    """Return `held` with its empty fields filled from `other`, in display order; a rule's hidden field stays empty."""
+    """Return `held` with its empty fields filled from `other`, in display order; a rule's hidden field stays empty.
+
+    A field that takes several values holds those of both.
+    """
     uses = list(uses)
     shown = lambda use, value: use.field.kind.display(value, use.field, lookups)  # noqa: E731
+    united = {
+        key: [*many(held[key]), *(value for value in many(other[key]) if value not in many(held[key]))]
+        for key in (str(use.field.id) for use in uses if use.field.multiple)
+        if many(held.get(key)) and many(other.get(key))
+    }
     # Values of fields that are no longer in use are kept as they are.
-    found = Joined({**{key: value for key, value in other.items() if key not in held}, **held})
+    found = Joined({**{key: value for key, value in other.items() if key not in held}, **held, **united})
     # A rule may depend on a field whose own rule hides it: settle until nothing more goes.
     while hidden := [
         str(use.field.id)
@@ -295,7 +304,10 @@ def _join_values(uses: Iterable[Use], held: Mapping[str, Any], other: Mapping[st
         key = str(use.field.id)
         if many(other.get(key)) == many(held.get(key)) or not many(other.get(key)):
             continue
-        if key in found.values and key not in held:
+        if key in united:
+            if united[key] != many(held[key]):
+                found.filled.append(use.field.name)
+        elif key in found.values and key not in held:
             found.filled.append(use.field.name)
         else:
             kept = shown(use, held[key]) if key in held else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +23,25 @@ from crm.permissions import can_view_field
 from leads import queries, services
 from leads.forms import ContactForm, PointRow, PointRows, show_apart
 from leads.models import Contact, Lead
+from leads.views.editing import Theirs, custom_keys, seen_by, seen_now, theirs_of, without_theirs
+
+
+@dataclass(frozen=True)
+class ContactValue:
+    """`href`: where it links to, or empty. `chips`: (words, colour)."""
+
+    label: str
+    text: str
+    href: str
+    chips: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class ContactCard:
-    """A contact as the lead's page shows it. `values`: its custom fields as (label, text, href)."""
+    """A contact as the lead's page shows it, with its custom fields."""
 
     contact: Contact
-    values: list[tuple[str, str, str]]
+    values: list[ContactValue]
 
 
 def contacts_context(actor: Membership, lead: Lead) -> dict[str, Any]:
@@ -44,13 +56,15 @@ def contacts_context(actor: Membership, lead: Lead) -> dict[str, Any]:
     return {"lead": lead, "cards": [ContactCard(row, _values(row, uses, lookups)) for row in rows]}
 
 
-def _values(contact: Contact, uses: list[Use], lookups: Lookups) -> list[tuple[str, str, str]]:
+def _values(contact: Contact, uses: list[Use], lookups: Lookups) -> list[ContactValue]:
     found = []
     for use in uses:
         stored = contact.values.get(str(use.field.id))
         if stored is not None:
-            href = "" if isinstance(stored, list) else use.field.kind.href(stored, use.field)
-            found.append((use.field.name, use.field.kind.display(stored, use.field, lookups), href))
+            kind = use.field.kind
+            href = "" if isinstance(stored, list) else kind.href(stored, use.field)
+            text = kind.display(stored, use.field, lookups)
+            found.append(ContactValue(use.field.name, text, href, kind.chips(stored, use.field)))
     return found
 
 
@@ -74,29 +88,39 @@ def _contact_form(request: HttpRequest, lead: Lead, contact: Contact | None) -> 
         catalog(actor.organization).contact_uses, actor=actor, lookups=Lookups(actor.organization, lead.pk), data=posted,
         initial=contact.values if contact else None, prefix="c",
     )  # fmt: skip
+    status, theirs = 200 if posted is None else 422, list[Theirs]()
     if posted is not None and form.is_valid():
-        changes = {**form.changes(), "custom": custom.raw()}
+        changes = without_theirs({**form.changes(), "custom": custom.raw()}, custom.uses, posted)
         try:
             if contact:
-                services.update_contact(actor, contact, changes)
+                services.update_contact(actor, contact, changes, seen=seen_by(posted))
             else:
                 contact = services.create_contact(actor, lead, **changes)
         except InvalidInput as error:
             show_apart(error, form, custom)
+        except services.EditedMeanwhile as conflict:
+            status, theirs = conflict.status, _theirs(actor, contact, conflict.keys)
         else:
             if request.htmx:
                 return _panel(request, lead, contact.public_id)
             return redirect_to(request, reverse("leads:page", args=[actor.organization.slug, lead.public_id]))
     elif posted is not None:
         custom.full_clean()
-    context = {"lead": lead, "contact": contact, "form": form, "custom": custom}
-    response = render_page(
-        request, "leads/contact.html", context, "leads/_contact_form.html", status=200 if posted is None else 422
-    )
+    keys = ["name", "title", *services.CHANNELS, *custom_keys(custom)]
+    seen = seen_now(services.contact_state(contact), keys) if contact else ""
+    context = {"lead": lead, "contact": contact, "form": form, "custom": custom, "seen": seen, "theirs": theirs}
+    response = render_page(request, "leads/contact.html", context, "leads/_contact_form.html", status=status)
     if posted is not None:
         response["HX-Retarget"] = f"#contact_{contact.public_id}" if contact else "#contact_new"
         response["HX-Reswap"] = "outerHTML"
     return response
+
+
+def _theirs(actor: Membership, contact: Contact | None, keys: Sequence[str]) -> list[Theirs]:
+    if contact is None:
+        return []
+    uses = [use for use in catalog(actor.organization).contact_uses if can_view_field(actor, use)]
+    return theirs_of(services.contact_state(contact), keys, uses, Lookups(actor.organization, contact.lead_id))
 
 
 @member_page()

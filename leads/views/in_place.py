@@ -24,6 +24,7 @@ from crm.permissions import authorize, can_edit_field, can_view_field
 from leads import queries, services
 from leads.forms import AddressRow, PartForm, address_rows, addresses_given, show_errors
 from leads.models import Lead
+from leads.views.editing import Theirs, seen_by, seen_now, theirs_of
 
 TEXTS = {"name": "Name", "url": "Website", "description": "Description"}
 ADDRESSES = "addresses"
@@ -31,7 +32,7 @@ ADDRESSES = "addresses"
 
 @dataclass(frozen=True)
 class Part:
-    """One thing a lead's page shows of the lead. `lines`: what it holds; empty for nothing."""
+    """One thing a lead's page shows of the lead. `lines`: what it holds; empty for nothing. `chips`: (words, colour)."""
 
     key: str
     label: str
@@ -39,6 +40,7 @@ class Part:
     href: str = ""
     wide: bool = False
     can_edit: bool = True
+    chips: Sequence[tuple[str, str]] = ()
 
 
 def about_parts(actor: Membership, lead: Lead, lookups: Lookups) -> list[Part]:
@@ -60,10 +62,9 @@ def _custom_part(actor: Membership, lead: Lead, use: Use, lookups: Lookups) -> P
     kind, stored = use.field.kind, lead.values.get(str(use.field.id))
     text = "" if stored is None else kind.display(stored, use.field, lookups)
     href = "" if stored is None or isinstance(stored, list) else kind.href(stored, use.field)
-    unit = f"{text} {use.field.unit}" if text and use.field.unit else text
-    return Part(
-        use.field.public_id, use.field.name, [unit] if text else [], href, kind.wide, bool(can_edit_field(actor, use))
-    )
+    chips = () if stored is None else kind.chips(stored, use.field)
+    may_edit = bool(can_edit_field(actor, use))
+    return Part(use.field.public_id, use.field.name, [text] if text else [], href, kind.wide, may_edit, chips)
 
 
 def _address(row: dict[str, str]) -> str:
@@ -75,13 +76,20 @@ def _address(row: dict[str, str]) -> str:
 
 @dataclass
 class PartEditor:
-    """The form of one part. `form` holds the inputs, except those of addresses, which are rows."""
+    """The form of one part. `form` holds the inputs, except those of addresses, which are rows.
+
+    `state_key`: the part's key in the lead's state; `seen`: the mark of what the form shows; `theirs`: what somebody
+    else made of it meanwhile.
+    """
 
     key: str
     label: str
     form: forms.Form
     rows: list[AddressRow]
     changes: dict[str, Any]
+    state_key: str
+    seen: str = ""
+    theirs: Sequence[Theirs] = ()
 
     @property
     def in_list(self) -> bool:
@@ -101,10 +109,10 @@ def editor_for(actor: Membership, lead: Lead, key: str, posted: QueryDict | None
     if key in TEXTS:
         form = PartForm(key, lead, posted)
         changes = form.changes() if posted is not None and form.is_valid() else {}
-        return PartEditor(key, TEXTS[key], form, [], changes)
+        return PartEditor(key, TEXTS[key], form, [], changes, key)
     if key == ADDRESSES:
         given = lead.addresses if posted is None else addresses_given(posted)
-        return PartEditor(key, "Address", forms.Form(posted), address_rows(given), {"addresses": given})
+        return PartEditor(key, "Address", forms.Form(posted), address_rows(given), {"addresses": given}, key)
     uses = catalog(actor.organization).lead_uses
     use = next((use for use in uses if use.field.public_id == key and can_view_field(actor, use)), None)
     if use is None or use.field.kind.hidden:
@@ -113,7 +121,7 @@ def editor_for(actor: Membership, lead: Lead, key: str, posted: QueryDict | None
     lookups = Lookups(actor.organization, lead.pk)
     custom = value_form([use], actor=actor, lookups=lookups, data=posted, initial=lead.values)
     changes = {"custom": custom.raw(), "require": "given"} if posted is not None else {}
-    return PartEditor(key, use.field.name, custom, [], changes)
+    return PartEditor(key, use.field.name, custom, [], changes, f"custom.{use.field.id}")
 
 
 @member_page()
@@ -126,14 +134,17 @@ def lead_part(request: HttpRequest, lead_id: str, key: str) -> HttpResponse:
         return _panel(request, lead, key)
     posted = request.POST if request.method == "POST" else None
     editor = editor_for(actor, lead, key, posted)
+    editor.seen = seen_now(services.lead_state(lead), [editor.state_key])
     status = 200
     if posted is not None:
         status = 422
         if editor.form.is_valid():
             try:
-                lead = services.update_lead(actor, lead, editor.changes)
+                lead = services.update_lead(actor, lead, editor.changes, seen=seen_by(posted))
             except InvalidInput as error:
                 editor.show(error)
+            except services.EditedMeanwhile as conflict:
+                status, editor.theirs = conflict.status, lead_theirs(actor, lead, conflict.keys)
             else:
                 if not request.htmx:
                     return redirect_to(request, reverse("leads:page", args=[actor.organization.slug, lead.public_id]))
@@ -141,9 +152,16 @@ def lead_part(request: HttpRequest, lead_id: str, key: str) -> HttpResponse:
     response = render_page(
         request, "leads/part.html", {"lead": lead, "editor": editor}, "leads/_part_form.html", status=status
     )
-    if status == 422:
+    if status != 200:
         response["HX-Retarget"], response["HX-Reswap"] = f"#part_{key}", "outerHTML"
     return response
+
+
+def lead_theirs(actor: Membership, lead: Lead, keys: Sequence[str]) -> list[Theirs]:
+    """Return what somebody else made of these parts of a lead, as far as the actor sees them."""
+    uses = [use for use in catalog(actor.organization).lead_uses if can_view_field(actor, use)]
+    words = {"status_id": lead.status.label, "addresses": "; ".join(_address(row) for row in lead.addresses)}
+    return theirs_of(services.lead_state(lead), keys, uses, Lookups(actor.organization, lead.pk), **words)
 
 
 def _panel(request: HttpRequest, lead: Lead, key: str) -> HttpResponse:

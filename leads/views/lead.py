@@ -24,7 +24,8 @@ from leads import queries, services
 from leads.forms import LeadForm, NewLeadForm, address_rows, addresses_given, show_apart
 from leads.models import Lead
 from leads.views.contacts import contacts_context
-from leads.views.in_place import about_context, head_context
+from leads.views.editing import Theirs, custom_keys, seen_by, seen_now, without_theirs
+from leads.views.in_place import about_context, head_context, lead_theirs
 from leads.views.tasks import tasks_context
 
 
@@ -132,18 +133,30 @@ def lead_edit(request: HttpRequest, lead_id: str) -> HttpResponse:
         catalog(actor.organization).lead_uses, actor=actor, lookups=lookups, data=posted, initial=lead.values
     )
     addresses = lead.addresses if posted is None else addresses_given(posted)
-    status = 200
+    status, theirs = 200, list[Theirs]()
     if posted is not None:
         status = 422
         if form.is_valid():
             changes = {**form.changes(), "addresses": addresses, "custom": custom.raw(), "require": True}
+            changes = without_theirs(changes, custom.uses, posted)
             try:
-                services.update_lead(actor, lead, changes)
+                services.update_lead(actor, lead, changes, seen=seen_by(posted))
             except InvalidInput as error:
                 show_apart(error, form, custom)
+            except services.EditedMeanwhile as conflict:
+                status, theirs = conflict.status, lead_theirs(actor, lead, conflict.keys)
             else:
                 return redirect_to(request, reverse("leads:page", args=[actor.organization.slug, lead.public_id]))
-    context = {"lead": lead, "form": form, "custom": custom, "rows": address_rows(addresses)}
+    keys = ["name", "status_id", "url", "description", "addresses", *custom_keys(custom)]
+    seen = seen_now(services.lead_state(lead), keys)
+    context = {
+        "lead": lead,
+        "form": form,
+        "custom": custom,
+        "rows": address_rows(addresses),
+        "seen": seen,
+        "theirs": theirs,
+    }
     return render_page(request, "leads/edit.html", context, status=status)
 
 

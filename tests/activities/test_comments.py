@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -197,6 +198,34 @@ def test_the_page_writes_changes_and_deletes_without_scripts(world: World) -> No
     assert client.post(at(ours, "comment_delete", comment))["Location"] == page
     with scope(ours.organization):
         assert Comment.objects.count() == 0
+
+
+def test_a_deleted_comment_comes_back_once_for_who_deleted_it(world: World) -> None:
+    ours, activity = world.ours, world.ours.activities[0]
+    with scope(ours.organization):
+        comment = add_comment(ours.user, activity, "Keep me, @Ada Admin")
+    client, number = client_of(ours), Notification.unscoped.count()
+    answer = client.post(at(ours, "comment_delete", comment.public_id), HTTP_HX_REQUEST="true")
+    undo = json.loads(answer["HX-Trigger"])["toast"]["undo_url"]
+    before = Event.unscoped.count()
+    assert client_of(ours, "admin").post(undo).status_code == 404
+    assert client_of(world.theirs).post(undo.replace("/ours/", "/theirs/")).status_code == 404
+    assert (Comment.unscoped.count(), Event.unscoped.count()) == (0, before)
+    back = client.post(undo, HTTP_HX_REQUEST="true")
+    assert back.status_code == 204 and "timeline-changed" in back["HX-Trigger"]
+    again = Comment.unscoped.get()
+    assert (again.pk, again.text, again.author_id, again.date_created, again.date_updated) == (
+        comment.pk, comment.text, comment.author_id, comment.date_created, comment.date_updated,
+    )  # fmt: skip
+    assert Notification.unscoped.count() == number, "nobody is told again"
+    assert client.post(undo, HTTP_HX_REQUEST="true").status_code == 409
+    with scope(ours.organization):
+        delete_comment(ours.user, again)
+        delete_activity(ours.user, activity)
+    assert client.post(undo).status_code == 404
+    with scope(ours.organization):
+        restore_activity(ours.user, Event.objects.filter(object_id=activity.pk, action="deleted").latest("pk"))
+    assert client.post(undo)["Location"] == at(ours, "comments", activity.public_id)
 
 
 def test_the_picker_offers_members_of_this_organization(world: World) -> None:

@@ -10,11 +10,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from activities.queries import Card, TimelineFilters, history, timeline, type_catalog
+from activities.queries import Card, TimelineFilters, cards_of, history, timeline, type_catalog
 from activities.services.activities import delete_activity, log_activity, set_pinned, update_activity
+from activities.services.drafts import save_draft
 from activities.services.types import update_type
 from crm import events
-from crm.customfields.services import create_field
+from crm.customfields.services import change_options, create_field
 from crm.models import Role
 from crm.tenancy import scope
 from leads.models import Contact
@@ -196,3 +197,24 @@ def test_history_tells_who_changed_what_through_which_door(ours: Tenant) -> None
 def test_what_is_deleted_leaves_the_timeline(ours: Tenant) -> None:
     delete_activity(ours.user, ours.activities[0])
     assert ours.activities[0].public_id not in {card.id for card in timeline(ours.user, ours.leads[0]).cards}
+
+
+def test_choices_show_their_colours_in_drafts_too(ours: Tenant) -> None:
+    field = create_field(
+        ours.admin, ours.type_row.fieldset, name="Verdict", kind="choices", options=["Hot", "Cold"], multiple=True
+    )
+    options = {option.label: option.public_id for option in field.options.all()}
+    change_options(ours.admin, field, {options["Hot"]: {"color": "red"}})
+    published = log_activity(ours.user, ours.leads[0], ours.call, custom={field.public_id: ["Hot", "Cold"]})
+    draft = save_draft(ours.user, ours.leads[0], ours.call, {field.public_id: [options["Hot"]]})
+    strange = save_draft(ours.user, ours.leads[0], ours.call, {field.public_id: [options["Hot"], "opt_gone"]})
+    shown = {
+        card.id: {value.label: value for value in card.values}
+        for card in cards_of(ours.user, [published, draft, strange])
+    }
+    assert shown[published.public_id]["Verdict"].chips == (("Hot", "red"), ("Cold", ""))
+    assert shown[draft.public_id]["Verdict"].chips == (("Hot", "red"),)
+    assert (shown[strange.public_id]["Verdict"].chips, shown[strange.public_id]["Verdict"].text) == (
+        (),
+        "Hot, opt_gone",
+    )

@@ -169,6 +169,36 @@ def test_a_merge_moves_fills_joins_and_tells(ours: Tenant) -> None:
     assert (joined.before["title"], joined.meta["merged_into"]) == ("CEO", tony.public_id)
 
 
+def test_where_several_values_are_taken_both_stay(ours: Tenant) -> None:
+    made = [
+        create_field(
+            ours.admin,
+            FieldSet.objects.get(owner=owner),
+            name="Tags",
+            kind="choices",
+            options=["A", "B", "C"],
+            multiple=True,
+        )
+        for owner in ("lead", "contact")
+    ]
+    tags = lambda *labels: {made[0].public_id: list(labels)}  # noqa: E731
+    keep = services.create_lead(ours.user, name="Stark Industries", custom=tags("B", "A"), contacts=[
+        {"name": "Tony", "emails": ["tony@stark.example"], "custom": {made[1].public_id: ["A"]}},
+    ])  # fmt: skip
+    gone = services.create_lead(ours.user, name="Stark Ind.", custom=tags("C", "A"), contacts=[
+        {"name": "Tony", "emails": ["tony@stark.example"], "custom": {made[1].public_id: ["C"]}},
+    ])  # fmt: skip
+    plan = services.plan_merge(ours.user, gone, keep)
+    assert (plan.filled, plan.differences) == (["Tags"], [])
+    survivor = services.merge_leads(ours.user, gone, keep)
+    labels = lambda record, field: [  # noqa: E731
+        field.options.get(pk=pk).label for pk in record.values[str(field.pk)]
+    ]
+    assert labels(survivor, made[0]) == ["B", "A", "C"]
+    assert labels(Contact.objects.get(lead=keep), made[1]) == ["A", "C"]
+    check_indexes(ours, survivor)
+
+
 def test_values_that_only_some_roles_see_are_not_written_into_the_entry(ours: Tenant) -> None:
     secret = create_field(ours.admin, FieldSet.objects.get(owner="lead"), name="Margin", kind="number")
     keep = services.create_lead(ours.admin, name="One", custom={secret.public_id: "1"})
@@ -316,7 +346,8 @@ def test_nothing_is_lost_whatever_the_two_leads_hold(ours: Tenant, seed: int) ->
     labels = {row.label for row in plan.differences}
     for key, value in given:
         field = next(row for row in fields if str(row.pk) == key)
-        assert keep.values[key] == value or field.name in labels
+        kept = keep.values[key]
+        assert set(value) <= set(kept) if field.multiple else kept == value or field.name in labels
     for activity in Activity.objects.filter(lead=keep):
         assert activity.contact is None or activity.contact.lead_id == keep.pk
         named = activity.values.get(str(spoke.pk))
