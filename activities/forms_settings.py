@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django import forms
 
+from activities.queries import TypeInfo
 from activities.services.types import COLORS, ICONS
 from crm.customfields.catalog import Use
 from crm.customfields.lookups import Lookups
@@ -59,6 +61,18 @@ class TypeForm(forms.Form):
             "color": given["color"] or "blue",
             **{key: [int(pk) for pk in given[key]] for key in ("edit_roles", "view_roles")},
         }
+
+
+def typed_type(kind: TypeInfo, data: Any) -> TypeInfo:
+    """Return a type as it would be with what is typed in its properties (a query dict); what does not fit stays."""
+    icon, color = data.get("icon"), data.get("color")
+    return replace(
+        kind,
+        name=" ".join(data.get("name", "").split())[:100] or kind.name,
+        description=data.get("description", "").strip()[:2000],
+        icon=icon if icon in ICONS else kind.icon,
+        color=color if color in COLORS else kind.color,
+    )
 
 
 def typed_field(data: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from activities.builtin import BUILTINS
-from activities.queries import active_types, visible_types
+from activities.queries import active_types, has_nothing_to_fill_in, visible_types
 from crm.models import Membership
 from leads.models import Lead
 
@@ -40,7 +40,23 @@ def searchable_types(actor: Membership) -> list[SearchableType]:
     ]
 
 
+@dataclass(frozen=True)
+class MenuEntry:
+    """A type in the *New activity* menu. `at_once`: there is nothing to fill in, so choosing it logs it."""
+
+    public_id: str
+    name: str
+    icon: str
+    color: str
+    at_once: bool
+
+
 def lead_page_context(request: HttpRequest, lead: Lead) -> dict[str, Any]:
     """Return the types of the *New activity* menu, custom ones first."""
     types = sorted(active_types(request.actor), key=lambda row: (bool(row.builtin), row.position))
-    return {"types": types}
+    return {
+        "types": [
+            MenuEntry(row.public_id, row.name, row.icon, row.color, has_nothing_to_fill_in(request.actor, row))
+            for row in types
+        ]
+    }

@@ -1,7 +1,7 @@
 from django.urls import include, path
 
 from activities import views_list, views_settings
-from activities.views import cards, comments, drafts, form, history, several, timeline
+from activities.views import cards, comments, drafts, form, history, log_now, several, timeline
 
 app_name = "activities"
 
@@ -10,6 +10,7 @@ urlpatterns = [
     path("drafts/", drafts.drafts, name="drafts"),
     path("leads/<str:lead_id>/timeline/", timeline.timeline, name="timeline"),
     path("leads/<str:lead_id>/log/<str:type_id>/", form.form_new, name="form_new"),
+    path("leads/<str:lead_id>/log/<str:type_id>/now/", log_now.log_now, name="log_now"),
     path("leads/<str:lead_id>/log/<str:type_id>/autosave/", form.autosave_new, name="autosave"),
     path("leads/<str:lead_id>/timeline/delete/", several.delete_selected, name="delete_selected"),
     path("activities/undo/<str:request_id>/", several.restore_deleted, name="restore_deleted"),

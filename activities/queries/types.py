@@ -11,10 +11,12 @@ from typing import Any
 from activities.builtin import BUILTINS
 from activities.models import ActivityType
 from crm import ids
+from crm.customfields.catalog import catalog
 from crm.errors import NotFound
 from crm.models import Membership, Organization
 from crm.permissions import (
     can_log,
+    can_view_field,
     can_view_type,
 )
 
@@ -54,6 +56,7 @@ class TypeCatalog:
 
     types: tuple[TypeInfo, ...]
     _by_id: Mapping[int, TypeInfo] = field(repr=False, compare=False)
+    _by_fieldset: Mapping[int, TypeInfo] = field(repr=False, compare=False)
 
     @property
     def custom(self) -> list[TypeInfo]:
@@ -61,6 +64,9 @@ class TypeCatalog:
 
     def get(self, type_id: int) -> TypeInfo | None:
         return self._by_id.get(type_id)
+
+    def of_fieldset(self, fieldset_id: int) -> TypeInfo | None:
+        return self._by_fieldset.get(fieldset_id)
 
     def builtin(self, slug: str) -> TypeInfo | None:
         return next((row for row in self.types if row.builtin == slug), None)
@@ -104,7 +110,9 @@ def type_catalog(organization: Organization) -> TypeCatalog:
         )
         for row in sorted(rows, key=lambda row: (row.system, not row.builtin, row.position, row.pk))
     )
-    found = TypeCatalog(types, {row.id: row for row in types})
+    found = TypeCatalog(
+        types, {row.id: row for row in types}, {row.fieldset_id: row for row in types if row.fieldset_id}
+    )
     with _lock:
         _cache[key] = found
         while len(_cache) > 200:
@@ -134,3 +142,9 @@ def type_for(actor: Membership, public_id: str) -> TypeInfo:
     if found is None or not can_view_type(actor, found):
         raise NotFound("There is no such activity type.")
     return found
+
+
+def has_nothing_to_fill_in(actor: Membership, kind: TypeInfo) -> bool:
+    """Is the type's form empty for the actor? Then choosing it logs it at once."""
+    uses = catalog(actor.organization).uses(kind.fieldset_id)
+    return not any(not use.field.kind.hidden and can_view_field(actor, use) for use in uses)

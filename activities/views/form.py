@@ -34,7 +34,7 @@ from crm.fieldkinds import many
 from crm.htmx import redirect_to, render_page, toast
 from crm.permissions import authorize, can_edit_activity, can_log
 from leads.models import Contact, Lead
-from leads.queries import lead_for, visible_leads
+from leads.queries import lead_for, survivor_of, visible_leads
 
 
 @dataclass
@@ -118,7 +118,7 @@ def _form_page(
 def form_new(request: HttpRequest, lead_id: str, type_id: str) -> HttpResponse:
     """The form of a new activity, or of a copy (`like`). POST publishes it, or keeps it as a draft (`save=draft`)."""
     actor = request.actor
-    lead, kind = lead_for(actor, lead_id), queries.type_for(actor, type_id)
+    lead, kind = _lead(request, lead_id), queries.type_for(actor, type_id)
     authorize(can_log(actor, kind))
     if request.method == "GET":
         like = queries.activity_for(actor, request.GET["like"]) if request.GET.get("like") else None
@@ -145,6 +145,17 @@ def form_edit(request: HttpRequest, activity_id: str) -> HttpResponse:
     if request.POST.get("save") == "draft" and activity.is_draft:
         return _keep_draft(request, activity.lead, kind, activity)
     return _publish(request, activity.lead, kind, activity)
+
+
+def _lead(request: HttpRequest, lead_id: str) -> Lead:
+    """Return the lead a form was opened on; where it was merged meanwhile, the one it went into: what is typed goes on."""
+    try:
+        return lead_for(request.actor, lead_id)
+    except NotFound:
+        survivor = survivor_of(request.actor, lead_id)
+        if survivor is None:
+            raise
+        return survivor
 
 
 def _own_draft(request: HttpRequest, lead: Lead, kind: TypeInfo) -> Activity | None:
@@ -194,9 +205,8 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
     except (PlanLimitReached, NotAllowed) as error:
         if activity is None:
             activity = drafting.save_draft(actor, lead, kind, _typed(request, parts))
-        return _form_page(
-            request, lead, kind, activity, parts, 422, refusal=f"{error.message} What you typed is kept as a draft."
-        )
+        kept = " What you typed is kept as a draft." if activity else ""
+        return _form_page(request, lead, kind, activity, parts, 422, refusal=f"{error.message}{kept}")
     words = f"{kind.name} published."
     if len(done) > 1:
         names = [lead.name, *(row.name for row in parts.also)]
@@ -257,9 +267,9 @@ def _keep_draft(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activit
 @member_page()
 @require_POST
 def autosave_new(request: HttpRequest, lead_id: str, type_id: str) -> HttpResponse:
-    actor = request.actor
-    lead, kind = lead_for(actor, lead_id), queries.type_for(actor, type_id)
-    return _autosave(request, lead, kind, _own_draft(request, lead, kind))
+    lead, kind = _lead(request, lead_id), queries.type_for(request.actor, type_id)
+    note = f"This lead was merged into {lead.name}; the draft is kept there." if lead.public_id != lead_id else ""
+    return _autosave(request, lead, kind, _own_draft(request, lead, kind), note)
 
 
 @member_page()
@@ -269,8 +279,8 @@ def autosave_existing(request: HttpRequest, activity_id: str) -> HttpResponse:
     return _autosave(request, activity.lead, logging.type_of(request.actor, activity), activity)
 
 
-def _autosave(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activity | None) -> HttpResponse:
-    """Answer `{id, revision, saved_at, url}`; 204 when there is nothing to keep; 409 with the other version."""
+def _autosave(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activity | None, note: str = "") -> HttpResponse:
+    """Answer `{id, revision, saved_at, url, note}`; 204 when there is nothing to keep; 409 with the other version."""
     parts = _forms(request, lead, kind, draft, None)
     typed = _typed(request, parts)
     if draft is None and typed.get("user") == request.actor.user.public_id:
@@ -303,5 +313,6 @@ def _autosave(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activity 
             "saved_at": f"{local:%H:%M}",
             "url": reverse("activities:autosave_existing", args=[slug, saved.public_id]),
             "action": reverse("activities:edit", args=[slug, saved.public_id]),
+            "note": note,
         }
     )

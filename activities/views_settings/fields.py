@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from activities.forms_settings import FieldForm, typed_field
+from activities.forms_settings import FieldForm, typed_field, typed_type
 from activities.views_settings.options import options_context
 from activities.views_settings.owners import (
     Owner,
@@ -189,10 +190,12 @@ def _initial(request: HttpRequest, use: Use) -> dict[str, Any]:
 @member_page(Perm.MANAGE_CUSTOMIZATIONS)
 @require_POST
 def field_preview(request: HttpRequest, owner: str) -> HttpResponse:
-    """The form with the field of the editor as it is typed now (`editing`: its id), or the form as it is."""
+    """The form with what is typed now: a field of the editor (`editing`: its id), or the type's own name, icon, colour."""
     whose = owner_of(request, owner)
     uses, changing = catalog(request.organization).uses(whose.fieldset.pk), ""
-    if "name" in request.POST:
+    if "icon" in request.POST and whose.type:
+        whose = replace(whose, type=typed_type(whose.type, request.POST))
+    elif "name" in request.POST:
         editing = request.POST.get("editing", "")
         use = use_of(request, whose, editing) if editing else None
         sketch = _sketch(request, whose, use, _typed(request, use))

@@ -85,7 +85,7 @@ function save(state, keepalive = false) {
       state.sent = now;
       adopt(form, answer);
       forget(state);
-      say(state, `Saved as draft ${answer.saved_at}`);
+      say(state, `Saved as draft ${answer.saved_at}${answer.note ? `. ${answer.note}` : ""}`);
     })
     .catch(() => keep(state, "The server cannot be reached. Your text is kept in this browser."))
     .finally(() => {

@@ -404,6 +404,18 @@ def test_the_preview_follows_what_is_typed_and_writes_nothing(ours: Tenant, admi
     assert everything() == before
 
 
+def test_the_preview_follows_the_types_own_properties(ours: Tenant, admin: Client) -> None:
+    address, before = url(ours, "field_preview", ours.type_row.public_id), everything()
+    given = {"name": "Discovery  call", "description": "Ask first", "icon": "rocket", "color": "teal"}
+    page = text(admin.post(address, given, headers=HTMX))
+    for part in ("Discovery call</h2>", "Ask first", "#tabler-rocket", "tp-compose tp-color-teal", "Qualified"):
+        assert part in page, part
+    page = text(admin.post(address, {"name": " ", "icon": "no-icon", "color": "x"}, headers=HTMX))
+    assert "Qualifying call</h2>" in page and "no-icon" not in page and "tp-color-x" not in page
+    assert everything() == before
+    assert "#type_properties" in text(admin.get(url(ours, "type_page", ours.type_row.public_id)))
+
+
 def test_the_fifty_first_field_is_refused_at_every_door(ours: Tenant, admin: Client) -> None:
     while len(names(ours)) < 50:
         services.create_field(ours.admin, ours.type_row.fieldset, name=f"F{len(names(ours))}", kind="text")

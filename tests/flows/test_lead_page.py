@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -11,18 +12,20 @@ from django.urls import reverse
 
 from activities.models import Activity
 from activities.services.activities import log_activity
-from activities.services.types import update_type
+from activities.services.types import archive_type, create_type, update_type
 from crm import events
-from crm.customfields.services import update_field
+from crm.customfields.services import create_field, update_field
 from crm.models import CustomField, Event, Role
 from crm.tenancy import scope
 from leads.models import Lead
 from leads.search.cursors import encode_cursor
+from leads.services import merge_leads
 from tests.factories import PASSWORD, Tenant
 
 # On PostgreSQL a search also opens a savepoint, sets its timeout and cost, and releases the savepoint.
 # A fragment: the frame's own counts are the frame's matter. Two for rows, one each for members and comments.
 TIMELINE_QUERIES = 8
+HTMX = {"HX-Request": "true"}
 
 
 def client_of(tenant: Tenant, role: str = "user") -> Client:
@@ -147,7 +150,54 @@ def test_a_copy_begins_with_the_values_and_writes_nothing(world) -> None:
     assert counted(ours) == before
 
 
-def test_a_restricted_type_is_refused_and_nothing_is_written(world) -> None:
+def test_a_type_without_fields_is_logged_by_one_click(world) -> None:
+    ours, lead, client = world.ours, world.ours.leads[1], client_of(world.ours)
+    with scope(ours.organization):
+        kind = create_type(ours.admin, name="Connected on LinkedIn", icon="brand-linkedin")
+    page = client.get(at(ours, "leads:page", lead.public_id))
+    assert [row.name for row in page.context["types"] if row.at_once] == ["Connected on LinkedIn"]
+    now = at(ours, "activities:log_now", lead.public_id, kind.public_id)
+    assert page.content.decode().count(f'hx-post="{now}"') == 2 and client.get(now).status_code == 405
+    before = counted(ours)
+    logged = client.post(now, headers=HTMX)
+    assert logged.status_code == 204 and "timeline-changed" in logged["HX-Trigger"]
+    with scope(ours.organization):
+        activity = Activity.objects.get(lead=lead, type=kind)
+    assert (activity.user_id, activity.values) == (ours.user.user_id, {})
+    undo = json.loads(logged["HX-Trigger"])["toast"]["undo_url"]
+    assert "timeline-changed" in client.post(undo, headers=HTMX)["HX-Trigger"]
+    assert counted(ours)[:2] == before[:2]
+    assert client.post(now).headers["Location"].startswith(at(ours, "leads:page", lead.public_id))
+    with scope(ours.organization):
+        assert Activity.objects.filter(lead=lead, type=kind).count() == 1
+        create_field(ours.admin, kind.fieldset, name="Who", kind="text")
+    before = counted(ours)
+    form = at(ours, "activities:form_new", lead.public_id, kind.public_id)
+    assert client.post(now, headers=HTMX)["HX-Redirect"] == client.post(now).headers["Location"] == form
+    assert counted(ours) == before
+
+
+def test_a_form_of_a_lead_that_was_merged_goes_on_where_it_went(world) -> None:
+    ours, client = world.ours, client_of(world.ours)
+    gone, stays = ours.leads[1], ours.leads[2]
+    old = gone.public_id
+    with scope(ours.organization):
+        merge_leads(ours.admin, gone, stays)
+    start = at(ours, "activities:autosave", old, ours.type_row.public_id)
+    saved = client.post(start, {**form_of(ours, Users="12."), "form": "abcdefgh", "seq": "1"}).json()
+    assert saved["note"] == f"This lead was merged into {stays.name}; the draft is kept there."
+    again = client.post(start, {**form_of(ours, Users="12.5"), "form": "abcdefgh", "seq": "2"}).json()
+    assert again["id"] == saved["id"]
+    address = at(ours, "activities:form_new", old, ours.type_row.public_id)
+    assert client.get(address).status_code == 200
+    published = client.post(address, {**form_of(ours, Users="13"), "draft": saved["id"]})
+    assert published.headers["Location"] == f"{at(ours, 'leads:page', stays.public_id)}#{saved['id']}"
+    theirs = at(world.theirs, "activities:autosave", old, world.theirs.type_row.public_id)
+    assert client_of(world.theirs).post(theirs, {"user": "x"}).status_code == 404
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "fragment"])
+def test_a_restricted_type_is_refused_and_nothing_is_written(world, headers: dict[str, str]) -> None:
     ours = world.ours
     with scope(ours.organization), events.door("page"):
         admin_role = Role.objects.get(slug="admin")
@@ -158,14 +208,49 @@ def test_a_restricted_type_is_refused_and_nothing_is_written(world) -> None:
     form = form_of(ours, Qualified="sneaked in")
     for address in (
         at(ours, "activities:form_new", lead, ours.type_row.public_id),
+        at(ours, "activities:log_now", lead, ours.type_row.public_id),
         at(ours, "activities:autosave", lead, ours.type_row.public_id),
         at(ours, "activities:edit", ours.activities[0].public_id),
         at(ours, "activities:delete", ours.activities[0].public_id),
         at(ours, "activities:pin", ours.activities[0].public_id),
     ):
-        assert client.post(address, form).status_code == 403, address
+        assert client.post(address, form, headers=headers).status_code == 403, address
     assert counted(ours) == before
     assert ours.type_row.name not in [kind.name for kind in client.get(at(ours, "leads:page", lead)).context["types"]]
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["page", "fragment"])
+@pytest.mark.parametrize("case", ["hidden type", "archived", "another's", "another organization's"])
+def test_what_may_not_be_done_leaves_everything_as_it_was(world, headers: dict[str, str], case: str) -> None:
+    """Each door of the lead page, with the status it answers: 404 for what is not there, 403 with the reason else."""
+    ours, whose = world.ours, world.ours
+    wanted = 404
+    with scope(ours.organization), events.door("page"):
+        admin_role = Role.objects.get(slug="admin")
+        if case == "hidden type":
+            update_type(ours.admin, ours.type_row, {"view_roles": [admin_role.pk]})
+        elif case == "archived":
+            archive_type(ours.admin, ours.type_row)
+            wanted = 403
+        elif case == "another's":
+            wanted = 403
+        elif case == "another organization's":
+            whose = world.theirs
+    client, lead = client_of(ours, "restricted"), whose.leads[0].public_id
+    activity, kind = whose.activities[0].public_id, whose.type_row.public_id
+    logging = [at(ours, f"activities:{name}", lead, kind) for name in ("form_new", "log_now", "autosave")]
+    changing = [at(ours, f"activities:{name}", activity) for name in ("edit", "delete", "pin")]
+    hidden = [at(ours, "activities:comments", activity)]
+    doors = {
+        "hidden type": logging + changing + hidden,
+        "archived": logging,
+        "another's": changing,
+        "another organization's": logging + changing + hidden,
+    }
+    before, form = (counted(ours), counted(world.theirs)), {**form_of(ours, Users="5"), "text": "Hello"}
+    for address in doors[case]:
+        assert client.post(address, form, headers=headers).status_code == wanted, address
+    assert (counted(ours), counted(world.theirs)) == before
 
 
 # --- autosave ---------------------------------------------------------------------------------------------------------
