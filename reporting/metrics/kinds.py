@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from leads.search.language import Exists, Query, Related, Where
 from leads.search.sources import LEAD
-from reporting.metrics.aggregates import COUNT, LEADS, Aggregate, Amount, FieldAmount
+from reporting.metrics.aggregates import COUNT, LEADS, SUM, Aggregate, Amount, FieldAmount
 from reporting.metrics.selections import Place, Selection, held_in
 
 Narrow = Callable[[Selection], Selection]
@@ -77,7 +77,8 @@ class Measured(Metric):
 
     @property
     def adds_up(self) -> bool:
-        return self.aggregate is COUNT
+        """Whether parts of the number make the whole: a count, a sum."""
+        return self.aggregate in (COUNT, SUM)
 
     def value(self, numbers: Sequence[Decimal | None]) -> Decimal | None:
         return numbers[0]

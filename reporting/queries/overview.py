@@ -19,6 +19,8 @@ from reporting.queries.asked import Filters, Tuned, limited
 from reporting.statements import Dimension, Groups, grouped, value_of
 
 MOST_LINES = 20
+# Told apart by colour-blind readers, next to each other too.
+PALETTE = ("blue", "orange", "teal", "pink", "yellow", "azure", "purple", "lime")
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,12 @@ def _lines(
     if isinstance(split, CustomValue) and split.field.kind.has_options:
         order = {option.id: place for place, option in enumerate(split.field.options)}
         shown.sort(key=lambda row: (row[0] is None, order.get(row[0] or 0, 0)))
-    found = []
+    found, taken = [], set[str]()
     for number, total, values in shown:
         label, color = names(number)
+        if color in taken:
+            color = next((each for each in PALETTE if each not in taken), color)
+        taken.add(color)
         found.append(Line(number, label, color, total, values))
     return tuple(found), len(lines) - len(shown)
 
@@ -178,23 +183,32 @@ def _only(measure: Measure, split: Place) -> tuple[int, ...]:
 
 
 def _names(actor: Membership, split: Place) -> Any:
-    """Return a function from what is held to (label, colour)."""
+    """Return a function from what is held to (label, colour). A choice or member has one colour on every tile."""
     if isinstance(split, CustomValue) and split.field.kind.has_options:
         field = split.field
+        own = [option.color for option in field.options]
+        colors = own if all(own) and len(set(own)) == len(own) else _by_place(len(own))
+        of_option = {option.id: color for option, color in zip(field.options, colors, strict=True)}
 
         def option(number: int | None) -> tuple[str, str]:
             found = field.option(number)
             label = f"{found.label} (removed)" if found and found.removed else found.label if found else "No answer"
-            return label, (found.color if found else "") or "gray"
+            return label, of_option.get(number or 0, "gray")
 
         return option
     lookups = Lookups(actor.organization)
+    people = [ref.id for ref in lookups.members]
+    of_member = dict(zip(people, _by_place(len(people)), strict=True))
 
     def member(number: int | None) -> tuple[str, str]:
         found = lookups.user(number)
-        return (found.name if found else "Nobody"), ""
+        return (found.name if found else "Nobody"), of_member.get(number or 0, "gray")
 
     return member
+
+
+def _by_place(number: int) -> list[str]:
+    return [PALETTE[place % len(PALETTE)] for place in range(number)]
 
 
 def holding(split: Place, number: int | None, label: str) -> Where:

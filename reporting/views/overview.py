@@ -17,6 +17,7 @@ from crm.htmx import render_page
 from crm.permissions import Perm
 from reporting import services
 from reporting.goals import progress
+from reporting.metrics.aggregates import LEADS
 from reporting.models import Report
 from reporting.queries import Series, Tuned, filters_from, plain, tile_series, tiles_of, tuned, visible_tiles
 from reporting.queries.asked import WIDTHS, Filters
@@ -37,6 +38,8 @@ from reporting.views.shown import (
     tile_query,
     toolbar,
 )
+
+MOST_CROSSING = 4  # lines that one can still follow with the eye
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def tile_context(
         rows.append((label, days_text(bar.start, bar.end), cells))
     totals = [_cell(line.total, unit, links.whole(holds=holds)) for line, holds in lines]
     goal = progress(asked.goal, found.total, period, unit) if asked.goal else None
+    kind = _chart_kind(asked, found)
     return {
         "asked": asked,
         "label": asked.label,
@@ -152,8 +156,10 @@ def tile_context(
         "columns": [line.label for line, _ in lines] or [asked.label],
         "rows": rows,
         "totals": totals,
-        "kind": _chart_kind(asked, found),
-        "colors": _colors(found),
+        "kind": kind,
+        "tall": kind == "row" and len(found.lines) > 8,
+        "unit": unit,
+        "colors": _colors(found, kind),
         "goal": goal,
         "goal_text": number_text(goal.target, unit) if goal else "",
         "days": days_text(period.start, period.end),
@@ -167,17 +173,20 @@ def _cell(value: Decimal | None, unit: str, url: str) -> Cell:
 
 
 def _chart_kind(asked: Tuned, found: Series) -> str:
-    if asked.stacks:
-        return "stacked" if found.lines else "bar"
-    return "line"
+    """Bars for what is counted or added up, lines for averages and shares over time.
+
+    Many lines that cannot be stacked would hide each other: those are drawn as one bar each, of the whole range.
+    """
+    if found.lines:
+        return "stacked" if asked.stacks else "line" if len(found.lines) <= MOST_CROSSING else "row"
+    return "bar" if asked.stacks or (asked.metric.aggregate is LEADS and len(found.numbers) == 1) else "line"
 
 
-def _colors(found: Series) -> str:
-    """Return the colours of the series; a palette where those of the choices would not tell them apart."""
-    if not found.lines:
+def _colors(found: Series, kind: str) -> str:
+    """Return the colours of the series."""
+    if not found.lines or kind == "row":
         return found.metric.color
-    colors = [line.color for line in found.lines]
-    return ",".join(colors) if all(colors) and len(set(colors)) == len(colors) else ""
+    return ",".join(line.color for line in found.lines)
 
 
 @member_page(Perm.EXPORT)

@@ -72,7 +72,7 @@ def query_of(given: Mapping[str, Any], report: Report | None, **more: str) -> st
 
 def toolbar(request: HttpRequest, kind: str, report: Report | None, given: Mapping[str, Any], period: Period) -> dict:
     """Return the context of the toolbar. Three queries: reports, members with teams, Smart Views."""
-    name = "" if given.get("start") else given.get("range") or "last-30-days"
+    name = "" if _custom(given) else given.get("range") or "last-30-days"
     chosen = set(given.get("users") or ())
     rows = reports_for(request.actor, kind)
     teams = Team.objects.order_by("name", "pk")
@@ -89,7 +89,7 @@ def toolbar(request: HttpRequest, kind: str, report: Report | None, given: Mappi
         ),
         "may_export": bool(has(request.actor, Perm.EXPORT)),
         "ranges": [Choice(key, label, key == name) for key, label in RELATIVE_RANGES.items()],
-        "custom": bool(given.get("start")),
+        "custom": _custom(given),
         "teams": [Choice(row.public_id, row.name, row.public_id in chosen) for row in teams],
         "members": [
             Choice(row.user.public_id, _member_label(row), row.user.public_id in chosen)
@@ -107,6 +107,10 @@ def toolbar(request: HttpRequest, kind: str, report: Report | None, given: Mappi
         "given": given,
         "filters_kept": report is None or _same(given, report.filters),
     }
+
+
+def _custom(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("start") or given.get("end"))
 
 
 def _member_label(row: Any) -> str:

@@ -1,15 +1,15 @@
 // Draws each <canvas data-chart data-table="#id"> from the table it names: the first column holds the labels, every
 // other column is a series with its heading as name. A cell's number is its data-value, else its text.
-//   data-kind     line (default), bar, stacked, row (horizontal bars), doughnut, sparkline
+//   data-kind     line (default), bar, stacked, row (a bar for each series: its total in the table's foot)
+//   data-unit     of the numbers: % and s (seconds, drawn as hours or minutes) are written on the scale
 //   data-colors   names of colours, comma separated; else a palette safe for colour-blind readers
-//   data-max      the top of the scale, to compare charts side by side
 // <button data-chart-toggle="#wrap"> shows the table instead; <button data-chart-png="#canvas"> downloads a picture.
 const PALETTE = ["blue", "orange", "teal", "pink", "yellow", "azure", "purple", "lime"];
 const drawn = new Map();
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// Reads a named colour through a probe, so that any CSS colour space comes out as the browser's own notation.
+// A named colour of the theme, as it is now; `share` makes it see-through.
 function color(name, share = 1) {
   const hue = style(`--tp-hue-${name}`) || style("--tp-hue-gray");
   if (share === 1) return hue;
@@ -24,81 +24,114 @@ function number(cell) {
   return Number.isFinite(value) ? value : null;
 }
 
-function read(table) {
+// The words of the cells are kept for the tips: a chart and its table say the same.
+function read(table, kind) {
   const names = [...table.tHead.rows[table.tHead.rows.length - 1].cells].slice(1).map((cell) => cell.textContent.trim());
+  const linked = (cell) => cell?.querySelector("a")?.href;
+  const words = (cell) => cell?.textContent.trim() ?? "";
+  if (kind === "row" && table.tFoot) {
+    const cells = [...table.tFoot.rows[0].cells].slice(1);
+    const series = [{ name: "", values: cells.map(number), words: cells.map(words) }];
+    return { labels: names.map((name, at) => `${name}  ${series[0].words[at]}`), links: cells.map((cell) => [linked(cell)]), series };
+  }
   const rows = [...table.tBodies[0].rows];
+  const foot = table.tFoot && [...table.tFoot.rows[0].cells].slice(1).map(words);
   return {
     labels: rows.map((row) => row.cells[0].dataset.label || row.cells[0].textContent.trim()),
-    links: rows.map((row) => [...row.cells].slice(1).map((cell) => cell.querySelector("a")?.href)),
-    series: names.map((name, column) => ({ name, values: rows.map((row) => number(row.cells[column + 1])) })),
+    links: rows.map((row) => [...row.cells].slice(1).map(linked)),
+    series: names.map((name, column) => ({
+      name, total: foot?.[column],
+      values: rows.map((row) => number(row.cells[column + 1])), words: rows.map((row) => words(row.cells[column + 1])),
+    })),
   };
 }
 
-function dataset(kind, { name, values }, at, names) {
-  const hue = names[at % names.length];
-  if (kind === "doughnut") {
-    const hues = values.map((_, slice) => color(names[slice % names.length]));
-    return { label: name, data: values, backgroundColor: hues, borderColor: style("--tblr-bg-surface"), borderWidth: 2 };
-  }
-  if (["bar", "stacked", "row"].includes(kind)) {
+// How numbers of a unit are drawn: divided by `by`, written on the scale by `tick`.
+function scaleOf(unit, series) {
+  const largest = Math.max(0, ...series.flatMap(({ values }) => values.map((value) => Math.abs(value ?? 0))));
+  if (unit === "s") return largest >= 7200 ? { by: 3600, tick: (value) => `${plain(value)} h` } : { by: 60, tick: (value) => `${plain(value)} min` };
+  return { by: 1, tick: unit === "%" ? (value) => `${plain(value)}%` : plain };
+}
+
+const plain = (value) => value.toLocaleString("en", Math.abs(value) >= 10000 ? { notation: "compact" } : { maximumFractionDigits: 2 });
+
+function dataset(kind, { name, values }, at, names, { by }) {
+  const hue = color(names[at % names.length]);
+  const numbers = values.map((value) => (value === null ? null : value / by));
+  if (kind === "line") {
     return {
-      label: name, data: values, backgroundColor: color(hue), hoverBackgroundColor: color(hue, 0.8),
-      borderRadius: 3, borderSkipped: kind === "stacked" ? false : "start", maxBarThickness: 44, categoryPercentage: 0.72, barPercentage: 0.9,
-      ...(kind === "stacked" && { borderColor: style("--tblr-bg-surface"), borderWidth: { top: 1 }, borderRadius: 2 }),
+      label: name, data: numbers, borderColor: hue, backgroundColor: color(names[at % names.length], 0.1), pointBackgroundColor: hue,
+      borderWidth: 2, cubicInterpolationMode: "monotone", fill: names.alone && "origin", pointRadius: 2.5, pointHoverRadius: 5,
+      spanGaps: true, pointStyle: ["circle", "rectRot", "triangle", "rect"][at % 4],
     };
   }
-  const spark = kind === "sparkline";
+  const stacked = kind === "stacked";
   return {
-    label: name, data: values, borderColor: color(hue), backgroundColor: color(hue, spark ? 0.14 : 0.1),
-    pointBackgroundColor: color(hue), borderWidth: 2, tension: 0.25, fill: spark ? "origin" : false, pointRadius: spark ? 0 : 2.5,
-    pointHoverRadius: 5, spanGaps: true, pointStyle: ["circle", "rect", "triangle", "rectRot"][at % 4],
+    label: name, data: numbers, backgroundColor: hue, hoverBackgroundColor: color(names[at % names.length], 0.8), borderRadius: stacked ? 2 : 3,
+    borderSkipped: stacked ? false : "start", maxBarThickness: kind === "row" ? 22 : 44, categoryPercentage: 0.72, barPercentage: 0.9,
+    ...(stacked && { borderColor: style("--tblr-bg-surface"), borderWidth: { top: 1 } }),
   };
 }
 
-function options(canvas, kind, data) {
+function options(kind, data, { by, tick }) {
   const ink = style("--tblr-secondary");
   const line = style("--tp-grid-line");
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const spark = kind === "sparkline";
   const stacked = kind === "stacked";
+  const whole = by === 1 && data.series.every(({ values }) => values.every((value) => Number.isInteger(value ?? 0)));
   const ticks = { color: ink, font: { size: 11 }, maxRotation: 0, autoSkipPadding: 12 };
   const values = {
-    beginAtZero: true, stacked, border: { display: false }, grid: { color: line, drawTicks: false }, max: Number(canvas.dataset.max) || undefined,
-    ticks: { ...ticks, padding: 8, maxTicksLimit: 6, ...(data.series.every(({ values: list }) => list.every((value) => Number.isInteger(value ?? 0))) && { precision: 0 }) },
+    beginAtZero: true, stacked, border: { display: false }, grid: { color: line, drawTicks: false },
+    ticks: { ...ticks, padding: 8, maxTicksLimit: 6, callback: (value) => tick(value), ...(whole && { precision: 0 }) },
   };
-  const labels = { stacked, border: { color: line }, grid: { display: false }, ticks };
-  const scales = kind === "row" ? { x: values, y: labels } : { x: labels, y: values };
-  const hidden = { display: false };
+  const labels = { stacked, border: { color: line }, grid: { display: false }, ticks: { ...ticks, autoSkip: kind !== "row" } };
+  const linkOf = (hit) => hit && data.links[hit.index]?.[hit.datasetIndex];
+  // The part under the pointer; beside the parts of a stack, nothing is meant.
+  const meant = (event, hits, chart) =>
+    chart.getElementsAtEventForMode(event.native ?? event, "nearest", { intersect: true }, false)[0] ?? (data.series.length === 1 ? hits[0] : undefined);
   return {
     responsive: true,
     maintainAspectRatio: false,
     animation: still ? false : { duration: 180 },
     indexAxis: kind === "row" ? "y" : "x",
-    interaction: { mode: kind === "doughnut" ? "nearest" : "index", intersect: kind === "doughnut" },
-    layout: { padding: { sparkline: { top: 2 }, doughnut: 12 }[kind] ?? 0 },
-    cutout: "66%",
-    scales: kind === "doughnut" ? {} : spark ? { x: hidden, y: { ...hidden, beginAtZero: true } } : scales,
+    interaction: { mode: "index", axis: kind === "row" ? "y" : "x", intersect: false },
+    scales: kind === "row" ? { x: values, y: labels } : { x: labels, y: values },
     plugins: {
       legend: {
-        display: !spark && (kind === "doughnut" || data.series.length > 1),
-        position: kind === "doughnut" ? "right" : "top",
-        align: kind === "doughnut" ? "center" : "end",
-        labels: { color: ink, font: { size: 12 }, usePointStyle: true, boxWidth: 8, boxHeight: 8, padding: 12 },
+        display: data.series.length > 1,
+        position: "top",
+        align: "end",
+        labels: {
+          color: ink, font: { size: 12 }, usePointStyle: true, boxWidth: 8, boxHeight: kind === "line" ? 6 : 8, padding: 12,
+          generateLabels: (chart) => window.Chart.defaults.plugins.legend.labels.generateLabels(chart).map((label) => withTotal(label, kind, data)),
+        },
       },
       tooltip: {
         backgroundColor: style("--tp-tip-bg"), titleColor: style("--tp-tip-ink"), bodyColor: style("--tp-tip-ink"),
-        padding: 8, cornerRadius: 6, boxPadding: 4, usePointStyle: true, displayColors: !spark,
+        padding: 8, cornerRadius: 6, boxPadding: 4, usePointStyle: true, displayColors: kind !== "row",
+        filter: ({ datasetIndex, dataIndex }) => !stacked || data.series[datasetIndex].values[dataIndex] !== 0,
+        callbacks: {
+          label: ({ datasetIndex, dataIndex }) => {
+            const { name, words } = data.series[datasetIndex];
+            return [name, words[dataIndex]].filter(Boolean).join(": ");
+          },
+        },
       },
     },
-    onClick: (_event, hits) => {
-      const link = hits[0] && data.links[hits[0].index]?.[hits[0].datasetIndex];
+    onClick: (event, hits, chart) => {
+      const link = linkOf(meant(event, hits, chart));
       if (link) location.assign(link);
     },
-    onHover: (event, hits) => {
-      const linked = hits[0] && data.links[hits[0].index]?.[hits[0].datasetIndex];
-      event.native.target.style.cursor = linked ? "pointer" : "";
+    onHover: (event, hits, chart) => {
+      event.native.target.style.cursor = linkOf(meant(event, hits, chart)) ? "pointer" : "";
     },
   };
+}
+
+// Lines do not add up to the number of the tile: the legend has the number of each for the whole range.
+function withTotal(label, kind, data) {
+  const total = kind === "line" && data.series[label.datasetIndex]?.total;
+  return total ? { ...label, text: `${label.text}  ${total}` } : label;
 }
 
 function draw(canvas) {
@@ -106,18 +139,20 @@ function draw(canvas) {
   if (!table || !window.Chart) return;
   drawn.get(canvas)?.destroy();
   const kind = canvas.dataset.kind || "line";
-  const data = read(table);
+  const data = read(table, kind);
+  const scale = scaleOf(canvas.dataset.unit, data.series);
   const names = (canvas.dataset.colors || "").split(",").map((name) => name.trim()).filter(Boolean);
   const palette = [...names, ...PALETTE.filter((name) => !names.includes(name))];
+  palette.alone = data.series.length === 1;
   canvas.setAttribute("role", "img");
   if (!canvas.getAttribute("aria-label")) canvas.setAttribute("aria-label", `Chart. ${table.caption?.textContent.trim() || "The numbers are in the table."}`);
   window.Chart.defaults.font.family = style("--tblr-font-sans-serif");
   drawn.set(
     canvas,
     new window.Chart(canvas, {
-      type: { doughnut: "doughnut", bar: "bar", stacked: "bar", row: "bar" }[kind] || "line",
-      data: { labels: data.labels, datasets: data.series.map((series, at) => dataset(kind, series, at, palette)) },
-      options: options(canvas, kind, data),
+      type: kind === "line" ? "line" : "bar",
+      data: { labels: data.labels, datasets: data.series.map((series, at) => dataset(kind, series, at, palette, scale)) },
+      options: options(kind, data, scale),
     }),
   );
 }
