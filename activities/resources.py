@@ -123,6 +123,8 @@ class _Chunk:
         self._types: dict[str, TypeInfo] = {}
         self._users: dict[str, UserRef] = {}
         self._may_log: dict[int, str] = {}
+        self._moments: dict[str, datetime] = {}
+        self._leads: dict[tuple[str, str], int] = {}
         self._cleaners: dict[int, RowCleaner] = {}
         self._load_activities(given)
         self._load_leads(given)
@@ -169,7 +171,10 @@ class _Chunk:
 
     def lead(self, given: Mapping[str, str]) -> int | None:
         """Return the lead a row names; None when it is to be made. Raises `InvalidInput` when none or several match."""
-        asked = [(column, given[column].strip()) for column in LEAD_COLUMNS if column in given]
+        asked = [(column, given[column]) for column in LEAD_COLUMNS if column in given]
+        if asked and (known := self._leads.get(asked[0])):
+            return known
+        asked = [(column, text.strip()) for column, text in asked]
         if not asked:
             raise InvalidInput("The row names no lead. Fill in lead_id, lead_name, lead_email or lead_phone.")
         for column, text in asked:
@@ -178,6 +183,8 @@ class _Chunk:
                 candidates = ", ".join(f"{self.leads[pk]} ({ids.encode('lead', pk)})" for pk in found[:5])
                 raise InvalidInput(fields={column: f"“{text}” fits {len(found)} leads: {candidates}. Use lead_id."})
             if found:
+                if column == asked[0][0]:
+                    self._leads[column, given[column]] = found[0]
                 return found[0]
         if "lead_name" in given and self.options.create_leads:
             return None
@@ -254,7 +261,7 @@ class _Chunk:
         return self._fields[kind.id]
 
     def raw(self, kind: TypeInfo, given: Mapping[str, str]) -> dict[str, Any]:
-        """Return a row's filled cells by `cf_` id; `(clear)` becomes None."""
+        """Return a row's filled cells by `cf_` id, as the file writes them; `(clear)` becomes None."""
         fields = self.fields_by_key(kind)
         found: dict[str, Any] = {}
         for target, cell in given.items():
@@ -263,12 +270,7 @@ class _Chunk:
             use = fields.get(target[7:])
             if use is None:
                 raise InvalidInput(fields={target: f"{kind.name} has no such field."})
-            if cell is CLEARED:
-                found[use.field.public_id] = None
-            elif use.field.kind.storage == "moment":
-                found[use.field.public_id] = self.resource.moment_cell(cell, use.field.kind.whole_days)
-            else:
-                found[use.field.public_id] = cell
+            found[use.field.public_id] = None if cell is CLEARED else cell
         return found
 
     # --- writing ------------------------------------------------------------------------------------------------------
@@ -287,10 +289,12 @@ class _Chunk:
         kind = self.type(given)
         user = self.user(given)
         created, happened = self._moment(given, "date_created"), self._moment(given, "activity_at")
-        raw = self.raw(kind, given)
         lead_id = self.lead(given)
         contact_id = self.contact(lead_id, given["contact"].strip()) if "contact" in given else None
-        values = self.cleaner(kind).clean(raw, lead_id)
+        cleaner = self.cleaner(kind)
+        values = cleaner.clean_quickly(given, lead_id)
+        if values is None:
+            values = cleaner.clean(self.raw(kind, given), lead_id)
         if lead_id is None:
             lead_id = self.make_lead(verdict, given["lead_name"].strip())
         created = created or happened or timezone.now()
@@ -306,7 +310,11 @@ class _Chunk:
         )  # fmt: skip
 
     def _moment(self, given: Mapping[str, str], column: str) -> datetime | None:
-        return self.resource.moment(given[column], column) if column in given else None
+        if (text := given.get(column)) is None:
+            return None
+        if text not in self._moments:
+            self._moments[text] = self.resource.moment(text, column)
+        return self._moments[text]
 
     def update(self, verdict: Verdict, given: Mapping[str, str]) -> None:
         """Change the activity a row names; empty cells leave it alone, `(clear)` empties a field."""
@@ -320,7 +328,7 @@ class _Chunk:
             raise NotAllowed(decision.reason)
         self._refuse_another_lead_or_type(activity, kind, given)
         changes: dict[str, Any] = {}
-        raw = self.raw(kind, given)
+        raw = self.cleaner(kind).read_all(self.raw(kind, given))
         # What is required is asked for when something changes: a file that changes nothing is no reason to complain.
         values = self._clean(kind, raw, activity)
         before: dict[str, Any] = {}
@@ -360,7 +368,9 @@ class _Chunk:
         """Return what cleans the rows that become activities of a type."""
         if kind.id not in self._cleaners:
             uses = self.known.uses(kind.fieldset_id)
-            self._cleaners[kind.id] = RowCleaner(self.actor, uses, self.lookups, self.resource.zone)
+            self._cleaners[kind.id] = RowCleaner(
+                self.actor, uses, self.lookups, self.resource.zone, self.resource.field_cell
+            )
         return self._cleaners[kind.id]
 
     def _clean(self, kind: TypeInfo, raw: Mapping[str, Any], activity: Activity) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
@@ -25,7 +26,7 @@ def insert_rows(model: type[Model], columns: Sequence[str], rows: Iterable[Seque
         if connection.vendor == "postgresql":
             with cursor.cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for row in rows:
-                    copy.write_row([json.dumps(v) if isinstance(v, dict | list) else v for v in row])
+                    copy.write_row(list(map(_json_text, row)))
             return
         marks = ", ".join(["%s"] * len(columns))
         cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", _adapted(rows))
@@ -46,20 +47,44 @@ def next_ids(model: type[Model], number: int) -> list[int]:
         return list(range(last + 1, last + 1 + number))
 
 
-def _utc(moment: datetime) -> str:
+def utc_text(moment: datetime) -> str:
     """Return a moment as the ORM writes it to SQLite, at a fifth of the cost."""
     if moment.tzinfo is not UTC and moment.tzinfo is not None:
         moment = moment.astimezone(UTC)
     return moment.replace(tzinfo=None).isoformat(" ")
 
 
-_ADAPT: dict[type, Callable[[Any], str]] = {dict: json.dumps, list: json.dumps, datetime: _utc}
+_EMPTY: dict[type, str] = {dict: "{}", list: "[]"}
+_ADAPT: dict[type, Callable[[Any], str]] = {datetime: utc_text, date: date.isoformat, Decimal: str}
+
+
+# `json.dumps` makes this encoder anew for each call, which costs more than most rows.
+_encode = json.encoder.c_make_encoder and json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    None, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
+)
+
+
+def _dumped(value: Any) -> str:
+    return "".join(_encode(value, 0)) if _encode else json.dumps(value)
+
+
+def _json_text(value: Any) -> Any:
+    """Return a dict or list as JSON text, anything else as it is."""
+    kind = type(value)
+    return value if kind not in _EMPTY else _dumped(value) if value else _EMPTY[kind]
 
 
 def _adapted(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
     """Return rows as the ORM would write them to SQLite. Column by column: most hold nothing to be adapted."""
     columns: list[Iterable[Any]] = []
     for column in zip(*rows, strict=True):
-        adapts = not _ADAPT.keys().isdisjoint(set(map(type, column)))
-        columns.append([_ADAPT[type(v)](v) if type(v) in _ADAPT else v for v in column] if adapts else column)
+        kinds = set(map(type, column))
+        if not kinds.isdisjoint(_EMPTY):
+            columns.append(map(_json_text, column))
+        elif not kinds.isdisjoint(_ADAPT):
+            # The same moment or number comes again and again.
+            texts = {value: _ADAPT[type(value)](value) for value in set(column) if type(value) in _ADAPT}
+            columns.append([texts.get(value, value) for value in column])
+        else:
+            columns.append(column)
     return list(zip(*columns, strict=True))

@@ -46,7 +46,7 @@ def current_request_id() -> str:
     return _door.get().request_id
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class EventRow:
     """One change for `record_many`; see `record` for the meaning of each part."""
 
@@ -110,7 +110,7 @@ def record_many(actor: Membership, rows: Iterable[EventRow]) -> list[Event]:
                 (
                     actor.organization_id, row.action, row.object_type, row.object_id, row.lead_id, actor.user_id,
                     current.api_key_id, current.name, current.request_id, row.changed, row.before, row.after,
-                    {**current.meta, **row.meta}, now,
+                    {**current.meta, **row.meta} if current.meta else row.meta, now,
                 )
                 for row in rows
             ),

@@ -48,6 +48,7 @@ PREFIXES = frozenset(
     ]
 )
 _LARGEST = 2**63 - 1
+_LENGTH = 16
 
 
 @cache
@@ -56,13 +57,35 @@ def _encoder(prefix: str) -> Sqids:
         raise ValueError(f"Add {prefix!r} to crm.ids.PREFIXES.")
     alphabet = list(digits + ascii_letters)
     random.Random(f"touchpoint:{prefix}").shuffle(alphabet)
-    return Sqids("".join(alphabet), min_length=16, blocklist=set())
+    return Sqids("".join(alphabet), min_length=_LENGTH, blocklist=set())
+
+
+@cache
+def _parts(prefix: str, rest: int) -> tuple[str, str, str]:
+    """Return what Sqids makes ids of for numbers with this rest by 62: the first character, the digits, what fills up."""
+    encoder = _encoder(prefix)
+    letters: str = vars(encoder)["_Sqids__alphabet"]
+    short = encoder.encode([rest])
+    turned = letters.index(short[0])
+    digits = (letters[turned:] + letters[:turned])[::-1][1:]
+    return f"{prefix}_{short[0]}", digits, short[2 if rest < len(digits) else 3 :]
 
 
 @lru_cache(maxsize=100_000)
 def encode(prefix: str, number: int) -> str:
-    """Return the public id of row `number`. `encode("lead", 1)` → `lead_` + 16 base62 characters."""
-    return f"{prefix}_{_encoder(prefix).encode([number])}"
+    """Return the public id of row `number`. `encode("lead", 1)` → `lead_` + 16 base62 characters.
+
+    What Sqids returns for one number, put together from parts: files hold millions of ids, and it shuffles for each.
+    """
+    if not 0 <= number <= _LARGEST:
+        raise ValueError(f"{number} is not the number of a row.")
+    head, digits, filling = _parts(prefix, number % 62)
+    text = ""
+    while True:
+        number, digit = divmod(number, 61)
+        text = digits[digit] + text
+        if not number:
+            return f"{head}{text}{filling[: max(0, _LENGTH - 1 - len(text))]}"
 
 
 def decode(prefix: str, public_id: object) -> int | None:

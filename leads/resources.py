@@ -266,10 +266,8 @@ class LeadResource(SettledResource):
             field = known.field_by_public_id(public_id)
             if cell is CLEARED:
                 found[public_id] = None
-            elif field is not None and field.kind.storage == "moment":
-                found[public_id] = self.moment_cell(cell, field.kind.whole_days)
             else:
-                found[public_id] = cell
+                found[public_id] = cell if field is None else self.field_cell(cell, field)
         return found
 
     def _label(self, key: str) -> str:

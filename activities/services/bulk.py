@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import date, datetime
-from operator import attrgetter
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,47 +14,24 @@ from django.utils import timezone
 
 from activities.models import Activity
 from activities.queries import TypeInfo
-from activities.services.activities import PUBLISHED, activity_state, event_type
+from activities.services.activities import PUBLISHED, event_type
 from activities.services.facts import count_published
 from activities.services.rules import run_rules
 from crm import events
 from crm.bulk import insert_rows, next_ids
 from crm.customfields.catalog import catalog
-from crm.customfields.values import Rows, index_rows, insert_index_many
+from crm.customfields.values import index_rows_of, insert_index_many
 from crm.models import Membership
 from crm.plans import count_first_publishes
 
+COLUMNS = (
+    "id", "organization_id", "lead_id", "type_id", "status", "values", "user_id", "contact_id", "created_by_id",
+    "updated_by_id", "date_created", "date_updated", "activity_at", "published_at", "created_on", "external_id",
+    "pinned_at", "revision",
+)  # fmt: skip
+
 
 @dataclass(slots=True)
-class Row:
-    """A row of the table of activities, with the names `activity_state` reads: cheaper by far than a model instance."""
-
-    id: int
-    organization_id: int
-    lead_id: int
-    type_id: int
-    status: str
-    values: dict[str, Any]
-    user_id: int
-    contact_id: int | None
-    created_by_id: int
-    updated_by_id: int
-    date_created: datetime
-    date_updated: datetime
-    activity_at: datetime
-    published_at: datetime | None
-    created_on: date
-    external_id: str | None
-    pinned_at: datetime | None
-    revision: int = 1
-    draft_data: None = None
-
-
-COLUMNS = tuple(column.name for column in fields(Row))
-_cells = attrgetter(*COLUMNS)
-
-
-@dataclass
 class Prepared:
     """One activity ready for `log_many`: cleaned values and who, when, where."""
 
@@ -80,40 +57,51 @@ def log_many(actor: Membership, prepared: Sequence[Prepared]) -> list[int]:
     if not prepared:
         return []
     known = catalog(actor.organization)
+    now = timezone.now()
     with transaction.atomic():
-        published = [row for row in prepared if row.status == PUBLISHED]
-        if counted := sum(row.kind.is_custom for row in published):
+        if counted := sum(row.kind.is_custom for row in prepared if row.status == PUBLISHED):
             count_first_publishes(actor.organization, counted)
-        rows = _rows(actor, prepared)
-        insert_rows(Activity, COLUMNS, map(_cells, rows))
-        index = Rows()
-        for row in rows:
-            if row.status == PUBLISHED:
-                index.extend(index_rows(known, row.lead_id, row.id, row.values))
-        insert_index_many(index)
-        count_published((row.type_id, row.lead_id, row.activity_at) for row in rows if row.status == PUBLISHED)
-        events.record_many(actor, _events(prepared, rows))
-        run_rules(actor, [(row.id, row.type_id) for row in rows if row.status == PUBLISHED])
-    return [row.id for row in rows]
+        made = next_ids(Activity, len(prepared))
+        insert_rows(Activity, COLUMNS, _rows(actor, prepared, made, now))
+        published = [(row, pk) for row, pk in zip(prepared, made, strict=True) if row.status == PUBLISHED]
+        insert_index_many(index_rows_of(known, ((row.lead_id, pk, row.values) for row, pk in published)))
+        count_published((row.kind.id, row.lead_id, row.activity_at) for row, _ in published)
+        events.record_many(actor, _events(prepared, made, now))
+        run_rules(actor, [(pk, row.kind.id) for row, pk in published])
+    return made
 
 
-def _rows(actor: Membership, prepared: Sequence[Prepared]) -> list[Row]:
-    """Return the rows with the ids they will have."""
-    now, zone = timezone.now(), ZoneInfo(actor.organization.timezone)
+def _rows(
+    actor: Membership, prepared: Sequence[Prepared], made: Sequence[int], now: datetime
+) -> Iterable[Sequence[Any]]:
+    """Return the rows of the table of activities, in the order of `COLUMNS`."""
+    zone, organization_id, editor_id = ZoneInfo(actor.organization.timezone), actor.organization_id, actor.user_id
+    days = {at: at.astimezone(zone).date() for at in {row.date_created for row in prepared}}
     return [
-        Row(
-            pk, actor.organization_id, row.lead_id, row.kind.id, row.status, row.values, row.user_id, row.contact_id,
-            row.created_by_id, actor.user_id, row.date_created, now, row.activity_at,
-            now if row.status == PUBLISHED else None, row.date_created.astimezone(zone).date(), row.external_id,
-            now if row.pinned else None,
+        (
+            pk, organization_id, row.lead_id, row.kind.id, row.status, row.values, row.user_id, row.contact_id,
+            row.created_by_id, editor_id, row.date_created, now, row.activity_at,
+            now if row.status == PUBLISHED else None, days[row.date_created], row.external_id,
+            now if row.pinned else None, 1,
         )
-        for pk, row in zip(next_ids(Activity, len(prepared)), prepared, strict=True)
+        for pk, row in zip(made, prepared, strict=True)
     ]  # fmt: skip
 
 
-def _events(prepared: Sequence[Prepared], rows: Sequence[Row]) -> Iterable[events.EventRow]:
-    for given, row in zip(prepared, rows, strict=True):
-        named = event_type(given.kind)
-        yield events.EventRow("created", named, row.id, row.lead_id, after=activity_state(row), meta=given.meta)
-        if row.status == PUBLISHED and given.kind.is_custom:
-            yield events.EventRow("published", named, row.id, row.lead_id)
+def _events(prepared: Sequence[Prepared], made: Sequence[int], now: datetime) -> Iterable[events.EventRow]:
+    text = cache(datetime.isoformat)  # the same moment comes again and again
+    custom = cache("custom.{}".format)
+    named = {row.kind.id: event_type(row.kind) for row in prepared}
+    for row, pk in zip(prepared, made, strict=True):
+        kind, published = named[row.kind.id], row.status == PUBLISHED
+        # What `activity_state` returns for the row.
+        state = {
+            "type_id": row.kind.id, "status": row.status, "user_id": row.user_id, "contact_id": row.contact_id,
+            "created_by_id": row.created_by_id, "date_created": text(row.date_created),
+            "activity_at": text(row.activity_at), "published_at": text(now) if published else None,
+            "pinned_at": text(now) if row.pinned else None, "external_id": row.external_id, "draft_data": None,
+            **{custom(key): value for key, value in row.values.items()},
+        }  # fmt: skip
+        yield events.EventRow("created", kind, pk, row.lead_id, after=state, meta=row.meta)
+        if published and row.kind.is_custom:
+            yield events.EventRow("published", kind, pk, row.lead_id)

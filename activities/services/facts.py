@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Count, Max, Min
 
 from activities.models import Activity, ActivityType, LeadActivityFact
+from crm.bulk import utc_text
 from crm.errors import NotFound
 from leads.models import Lead
 
@@ -93,7 +94,7 @@ def count_published(rows: Iterable[tuple[int, int, datetime]], *, system: bool =
 
 
 def _write_rows(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Run a statement whose `{rows}` is a SELECT of these rows: arrays on PostgreSQL, VALUES by the hundred on SQLite."""
+    """Run a statement whose `{rows}` is a SELECT of these rows: arrays on PostgreSQL, one by one on SQLite."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             arrays = ", ".join(f"%s::{name}[]" for name in types)
@@ -102,15 +103,12 @@ def _write_rows(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -
                 [list(column) for column in zip(*rows, strict=True)],
             )
             return
-        adapt = connection.ops.adapt_datetimefield_value
-        for start in range(0, len(rows), 100):
-            part = rows[start : start + 100]
-            marks = ", ".join([f"({', '.join(['%s'] * len(types))})"] * len(part))
-            # WHERE true: without it SQLite reads ON CONFLICT as part of a join.
-            cursor.execute(
-                sql.replace("{rows}", f"SELECT * FROM (VALUES {marks}) WHERE true"),
-                [adapt(value) if isinstance(value, datetime) else value for row in part for value in row],
-            )
+        # WHERE true: without it SQLite reads ON CONFLICT as part of a join.
+        marks = ", ".join(["%s"] * len(types))
+        cursor.executemany(
+            sql.replace("{rows}", f"SELECT {marks} WHERE true"),
+            [[utc_text(value) if isinstance(value, datetime) else value for value in row] for row in rows],
+        )
 
 
 def _lock(lead_ids: list[int]) -> int:

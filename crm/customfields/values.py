@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from django.db.models import Model
 
 from crm.bulk import WORTH_IT, insert_rows
-from crm.customfields.catalog import Catalog
+from crm.customfields.catalog import Catalog, Field
 from crm.models import ValueMoment, ValueNumber, ValueRef, ValueText
 
 TABLES: dict[str, type[Model]] = {"ref": ValueRef, "number": ValueNumber, "moment": ValueMoment, "text": ValueText}
 BATCH = 2000
+_UNSEEN: Any = object()
+_PLACE = itemgetter(0, 1, 2)
 
 
 @dataclass
@@ -47,13 +50,37 @@ def index_rows(catalog: Catalog, lead_id: int, record_key: int, values: Mapping[
     return rows
 
 
+def index_rows_of(catalog: Catalog, records: Iterable[tuple[int, int, Mapping[str, Any]]]) -> Rows:
+    """Return the index rows of many records, each (lead id, record key, stored values)."""
+    # By field id: the field, its rows, and the index values of the stored values that came before.
+    plans: dict[str, tuple[Field, list[tuple[int, int, int, Any]], dict[Any, list[Any]]] | None] = {}
+    for lead_id, record_key, values in records:
+        for field_id, stored in values.items():
+            if field_id not in plans:
+                known = catalog.fields.get(int(field_id))
+                plans[field_id] = (known, [], {}) if known else None
+            if (plan := plans[field_id]) is None or stored is None:
+                continue
+            found, own, indexed = plan
+            if type(stored) is list:
+                seen = found.kind.index(stored, found)
+            elif (seen := indexed.get(stored, _UNSEEN)) is _UNSEEN:
+                seen = indexed[stored] = found.kind.index(stored, found)
+            for value in seen:
+                own.append((found.id, lead_id, record_key, value))
+    rows = Rows()
+    for found, own, _ in sorted(filter(None, plans.values()), key=lambda plan: plan[0].id):
+        rows.by_table[found.kind.storage] += own
+    return rows
+
+
 def insert_index_many(rows: Rows, *, skip_existing: bool = False) -> None:
     """Insert index rows of records that have none yet, in index order. `skip_existing`: leave rows that are there."""
     for name, found in rows.by_table.items():
         if not found:
             continue
         model = TABLES[name]
-        found.sort(key=lambda row: row[:3])
+        found.sort(key=_PLACE)
         if len(found) >= WORTH_IT:
             insert_rows(model, ("field_id", "lead_id", "record_key", "v"), found)
             continue

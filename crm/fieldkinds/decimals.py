@@ -23,7 +23,11 @@ class Number(FieldKind):
     operators = ("=", "≠", "<", "≤", ">", "≥", "between", "exists", "missing")
     SHAPE = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?")
 
+    STORED = re.compile(r"(?:-?[1-9]\d{0,17}|0)|-?(?:[1-9]\d{0,17}|0)\.\d{0,9}[1-9]")  # as `plain` writes it
+
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
+        if isinstance(raw, str) and self.STORED.fullmatch(raw) and field.minimum is field.maximum is None:
+            return raw
         number = self.number(raw, field.name)
         if field.minimum is not None and number < field.minimum:
             raise InvalidValue(f"{field.name} must be at least {plain(field.minimum)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,58 +10,79 @@ from crm.customfields.catalog import Field, Use
 from crm.customfields.cleaning import clean_values, may_write
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import InvalidValue, is_blank
+from crm.imports.resource import CLEARED
 from crm.models import Membership
 
 _KEPT_CELLS = 5_000
 _KEPT_LENGTH = 200
-_UNKNOWN = object()
+_UNKNOWN: Any = object()
+# The stored key of a field, the field, and the stored values of its cells so far; None where they depend on the lead.
+_Plan = tuple[str, Field, dict[str, Any] | None]
+
+
+def as_is(cell: str, field: Field) -> str:
+    return cell
 
 
 class RowCleaner:
-    """Cleans rows that become new records of one field set.
+    """Cleans rows that become new records of one field set. `read`: how the file writes the values of a field.
 
     A cell that was cleaned before is not cleaned again. Whatever is out of the ordinary (a restricted field, a rule that
     hides one, a removed option, a mistake, something required that is missing) goes to `clean_values`, whose word counts.
     """
 
-    def __init__(self, actor: Membership, uses: Sequence[Use], lookups: Lookups, zone: ZoneInfo) -> None:
-        self.actor, self.uses, self.lookups, self.zone = actor, uses, lookups, zone
+    def __init__(
+        self, actor: Membership, uses: Sequence[Use], lookups: Lookups, zone: ZoneInfo,
+        read: Callable[[str, Field], str] = as_is,
+    ) -> None:  # fmt: skip
+        self.actor, self.uses, self.lookups, self.zone, self.read = actor, uses, lookups, zone, read
         self.ordinary = all(
             not use.show_when and may_write(actor, use) and not any(option.removed for option in use.field.options)
             for use in uses
         )
         self._required = [str(use.field.id) for use in uses if use.required]
-        self._fields: dict[str, tuple[str, Field, dict[Any, Any] | None]] = {
+        self._fields: dict[str, _Plan] = {
             use.field.public_id: (str(use.field.id), use.field, None if use.field.kind.refers_to == "contact" else {})
             for use in uses
         }
+        self._columns = {f"custom.{use.field.name}": self._fields[use.field.public_id] for use in uses}
+        self._columns |= {f"custom.{public_id}": plan for public_id, plan in self._fields.items()}
 
-    def clean(self, raw: Mapping[str, Any], lead_id: int | None) -> dict[str, Any]:
-        """Return the stored values of a row's cells by `cf_` id. Raises `InvalidInput` naming each field."""
-        found = self._quick(raw, lead_id) if self.ordinary else None
-        if found is not None:
-            return found
-        return clean_values(
-            self.actor, self.uses, raw, current={}, lookups=self.lookups.at(lead_id), require=True, partial=True,
-            zone=self.zone,
-        )  # fmt: skip
-
-    def _quick(self, raw: Mapping[str, Any], lead_id: int | None) -> dict[str, Any] | None:
-        """Return the values, or None when the row needs a closer look."""
+    def clean_quickly(self, given: Mapping[str, str], lead_id: int | None) -> dict[str, Any] | None:
+        """Return the stored values of a row's cells by column, or None when the row needs a closer look by `clean`."""
+        if not self.ordinary:
+            return None
         values: dict[str, Any] = {}
-        for public_id, cell in raw.items():
-            field_id, field, known = self._fields[public_id]
-            stored = _UNKNOWN if known is None else known.get(cell, _UNKNOWN)
-            if stored is _UNKNOWN:
+        for column, cell in given.items():
+            if (plan := self._columns.get(column)) is None:
+                if column.startswith("custom."):
+                    return None
+                continue
+            field_id, field, known = plan
+            if known is None or (stored := known.get(cell, _UNKNOWN)) is _UNKNOWN:
+                if cell is CLEARED:
+                    continue
                 lookups = self.lookups.at(lead_id) if known is None else self.lookups
                 try:
-                    stored = field.kind.clean(cell, field, lookups, self.zone)
+                    stored = field.kind.clean(self.read(cell, field), field, lookups, self.zone)
                 except InvalidValue:
                     return None
-                if known is not None and len(known) < _KEPT_CELLS and cell is not None and len(cell) <= _KEPT_LENGTH:
+                if known is not None and len(cell) <= _KEPT_LENGTH and len(known) < _KEPT_CELLS:
                     known[cell] = stored
             if stored is not None:
                 values[field_id] = stored
-        if any(is_blank(values.get(field_id)) for field_id in self._required):
-            return None
+        for field_id in self._required:
+            if is_blank(values.get(field_id)):
+                return None
         return values
+
+    def clean(self, raw: Mapping[str, str | None], lead_id: int | None) -> dict[str, Any]:
+        """Return the stored values of a row's cells by `cf_` id, None empties. Raises `InvalidInput` naming each field."""
+        return clean_values(
+            self.actor, self.uses, self.read_all(raw), current={}, lookups=self.lookups.at(lead_id), require=True,
+            partial=True, zone=self.zone,
+        )  # fmt: skip
+
+    def read_all(self, raw: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Return a row's cells as their kinds read them."""
+        return {key: None if cell is None else self.read(cell, self._fields[key][1]) for key, cell in raw.items()}

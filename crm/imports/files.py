@@ -9,8 +9,9 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from crm.errors import InvalidInput
@@ -32,6 +33,8 @@ ENCODINGS = {
     "latin-1": "Latin-1",
 }
 _SAMPLE = 64 * 1024
+_BLOCK_ROWS = 500
+BLOCK_SIZE = 4_000_000  # characters that are held at once, give or take a row
 # Some spreadsheets tell the delimiter in a line before the header.
 _SAID = re.compile(r"\ufeff?sep=([,;\t|])\s*$", re.IGNORECASE)
 
@@ -76,12 +79,13 @@ def inspect(path: Path, *, encoding: str = "", delimiter: str = "") -> Table:
     headers = _headers(first, notes)
     columns = [Column(header) for header in headers]
     total = 0
-    for cells in rows:
-        total += 1
+    for block in _blocks(rows):
+        total += len(block)
         if total > MAX_ROWS:
             raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Split it.")
-        for column, cell in zip(columns, cells, strict=False):
-            column.look(cell)
+        # Rows that are too short lack their last cells; what is beyond the header is told row by row.
+        for column, cells in zip(columns, zip_longest(*block, fillvalue=""), strict=False):
+            column.look(cells)
     if not total:
         raise BadFile("The file has a header line but no rows.")
     for column in columns:
@@ -94,9 +98,7 @@ def read_rows(path: Path, encoding: str, delimiter: str, headers: list[str], sta
     rows = _records(path, encoding, delimiter)
     next(rows, None)
     width = len(headers)
-    for number, cells in enumerate(rows, start=1):
-        if number <= start:
-            continue
+    for number, cells in enumerate(islice(rows, start, None), start=start + 1):
         problem = ""
         if len(cells) > width:
             if any(cell.strip() for cell in cells[width:]):
@@ -107,16 +109,38 @@ def read_rows(path: Path, encoding: str, delimiter: str, headers: list[str], sta
             cells = cells[:width]
         elif len(cells) < width:
             cells = cells + [""] * (width - len(cells))
-        yield Row(number, dict(zip(headers, cells, strict=True)), problem)
+        yield Row(number, headers, cells, problem)
 
 
 @dataclass(slots=True)
 class Row:
-    """One row of a file. `number`: 1 is the first row after the header. `problem`: why it cannot be read, or empty."""
+    """One row of a file. `number`: 1 is the first row after the header. `problem`: why it cannot be read, or empty.
+
+    `headers` and `texts` go together, one by one.
+    """
 
     number: int
-    cells: dict[str, str]
+    headers: Sequence[str]
+    texts: Sequence[str]
     problem: str = ""
+
+    @property
+    def cells(self) -> dict[str, str]:
+        return dict(zip(self.headers, self.texts, strict=True))
+
+
+def _blocks(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    """Yield rows together, as many as fit well in memory."""
+    block: list[list[str]] = []
+    size = 0
+    for cells in rows:
+        block.append(cells)
+        size += sum(map(len, cells))
+        if len(block) == _BLOCK_ROWS or size > BLOCK_SIZE:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
 def _headers(cells: list[str], notes: list[str]) -> list[str]:

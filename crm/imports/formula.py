@@ -12,6 +12,8 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 def neutralise(cell: str) -> str:
     """Return a cell that no spreadsheet runs. `restore` gives the original back, whatever it was."""
+    if cell[:1].isalnum():  # no such cell is dangerous, and nearly all are such
+        return cell
     if _DANGEROUS.match(cell) and not (cell.startswith("-") and _NUMBER.fullmatch(cell)):
         return f"'{cell}"
     return cell

@@ -16,7 +16,7 @@ from import_export import resources
 from import_export.instance_loaders import ModelInstanceLoader
 from import_export.results import RowResult
 
-from crm.customfields.catalog import catalog
+from crm.customfields.catalog import Field, catalog
 from crm.errors import InvalidInput, NotAllowed, NotFound
 from crm.imports.files import Row
 from crm.imports.formula import restore
@@ -34,6 +34,7 @@ class Options:
 
     `mapping`: header → target (an exact column name, `custom.<cf_ id>`, `new.<kind>`, or empty to leave it out).
     `empty_words`: texts that mean *empty*. `day_first`: how 03/04/2024 reads; None refuses such dates.
+    `decimal_comma`: how 1,234 reads, 1.234 or 1234; None refuses such numbers.
     """
 
     mapping: dict[str, str] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Options:
     add_options: bool = False
     empty_words: list[str] = field(default_factory=list)
     day_first: bool | None = None
+    decimal_comma: bool | None = None
     on_existing: str = "skip"
     new_options: dict[str, list[str]] = field(default_factory=dict)
 
@@ -123,6 +125,8 @@ class SettledResource(resources.Resource):
         self.memory = memory or Memory()
         self.zone = ZoneInfo(self.options.zone)
         self._verdicts: dict[int, Verdict] = {}
+        self._read_headers: Sequence[str] = ()
+        self._read_targets: list[str] = []
 
     def settle(self, rows: Sequence[Row]) -> list[Verdict]:
         """Write rows through the services and return a verdict for each, in order."""
@@ -205,7 +209,7 @@ class SettledResource(resources.Resource):
         if not self.options.mapping:
             self.options.mapping = {header: self.target_of(header) for header in dataset.headers}
         cells = [[str(cell) if cell is not None else "" for cell in row] for row in dataset]
-        rows = [Row(number, dict(zip(dataset.headers, row, strict=True))) for number, row in enumerate(cells, start=1)]
+        rows = [Row(number, dataset.headers, row) for number, row in enumerate(cells, start=1)]
         self._verdicts = {verdict.number: verdict for verdict in self.settle(rows)}
 
     @classmethod
@@ -230,21 +234,19 @@ class SettledResource(resources.Resource):
         return result
 
     # --- parts ------------------------------------------------------------------------------------------------------
-    @cached_property
-    def _readers(self) -> list[tuple[str, str]]:
-        return [
-            (header, target)
-            for header, target in self.options.mapping.items()
-            if target and not target.startswith("new.")
-        ]
+    def _targets(self, headers: Sequence[str]) -> list[str]:
+        """Return where each column goes, an empty text for nowhere."""
+        if self._read_headers is not headers:
+            found = [self.options.mapping.get(header, "") for header in headers]
+            self._read_headers, self._read_targets = headers, ["" if t.startswith("new.") else t for t in found]
+        return self._read_targets
 
     def read(self, row: Row) -> dict[str, str]:
         """Return a row's filled cells by target: formulas restored, words for *empty* and left-out columns gone."""
         found: dict[str, str] = {}
-        cells, empty = row.cells, self.options.empty_words
-        for header, target in self._readers:
-            cell = cells.get(header)
-            if not cell:
+        empty = self.options.empty_words
+        for target, cell in zip(self._targets(row.headers), row.texts, strict=True):
+            if not cell or not target:
                 continue
             text = cell.strip()
             if text == CLEAR and target not in self.never_cleared:
@@ -271,14 +273,28 @@ class SettledResource(resources.Resource):
                 fields={column: f"“{text.strip()[:40]}” is not a date. Write it as 2024-01-31 or 2024-01-31T14:30."}
             ) from None
 
-    def moment_cell(self, cell: str, whole_days: bool) -> str:
-        """Return a cell of a date field as its kind reads it, in the file's order and zone."""
+    def field_cell(self, cell: str, field: Field) -> str:
+        """Return a cell as the kind of its field reads it: dates in the file's order and zone, numbers with a point."""
+        if field.kind.storage == "moment":
+            return self._moment_cell(cell, field.kind.whole_days)
+        return self._number_cell(cell) if field.kind.storage == "number" else cell
+
+    def _moment_cell(self, cell: str, whole_days: bool) -> str:
         text = self.iso(cell.strip())
         try:
             found = datetime.fromisoformat(text)
         except ValueError:
             return text
         return text if whole_days or found.tzinfo else found.replace(tzinfo=self.zone).isoformat()
+
+    def _number_cell(self, cell: str) -> str:
+        """Return a number as 1234.5 when it was said how the file writes numbers."""
+        if self.options.decimal_comma is None:
+            return cell
+        text = _BLANKS.sub("", cell)
+        if self.options.decimal_comma:
+            return text.replace(".", "").replace(",", ".") if _WITH_COMMA.fullmatch(text) else cell
+        return text.replace(",", "") if _WITH_POINT.fullmatch(text) else cell
 
     def iso(self, text: str) -> str:
         """Return a date written with slashes, points or dashes as ISO, when the file's order of day and month was chosen."""
@@ -295,6 +311,9 @@ class SettledResource(resources.Resource):
         return found
 
 
+_BLANKS = re.compile(r"[\s\u00a0\u202f]+")
+_WITH_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
+_WITH_POINT = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _SLASHED = re.compile(
     r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d))? ?([AaPp][Mm])?)?"
 )
