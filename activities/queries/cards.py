@@ -25,9 +25,16 @@ from crm.permissions import (
 )
 
 
+# A card with more values than MANY shows the FIRST of them.
+MANY, FIRST = 18, 12
+
+
 @dataclass(frozen=True)
 class Value:
-    """One line of a card. `href`: where it links to, or empty. `wide`: takes the whole width. `chips`: (words, colour)."""
+    """One line of a card. `href`: where it links to, or empty. `wide`: takes the whole width. `chips`: (words, colour).
+
+    `heading`: of the section it stands in, or empty.
+    """
 
     label: str
     text: str
@@ -35,6 +42,7 @@ class Value:
     wide: bool = False
     kind: str = "text"
     chips: tuple[tuple[str, str], ...] = ()
+    heading: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,16 @@ class Card:
     delete_reason: str = ""
     copy_reason: str = ""
     comments: tuple[CommentCard, ...] = ()
+
+    @property
+    def first_values(self) -> tuple[Value, ...]:
+        """What is shown at once: all values, or the first ones of many."""
+        return self.values if len(self.values) <= MANY else self.values[:FIRST]
+
+    @property
+    def folded_values(self) -> tuple[Value, ...]:
+        """What a click unfolds."""
+        return self.values[len(self.first_values) :]
 
 
 class _Cards:
@@ -106,8 +124,9 @@ class _Cards:
     def _card(self, row: Activity, comments: tuple[CommentCard, ...]) -> Card:
         kind = self.types.get(row.type_id)
         assert kind is not None, "a type is never deleted while it has activities"
-        shown, empty, direction = [], [], ""
+        shown, empty, direction, heading = [], [], "", ""
         for use in self._uses[row.type_id]:
+            heading = use.heading or heading
             stored = row.values.get(str(use.field.id))
             if stored is None:
                 typed = [part for part in many((row.draft_data or {}).get(use.field.public_id)) if part]
@@ -116,7 +135,7 @@ class _Cards:
                     text = ", ".join(options[part].label if part in options else str(part) for part in typed)
                     chosen = [options[part].id for part in typed if part in options]
                     chips = tuple(use.field.kind.chips(chosen, use.field)) if len(chosen) == len(typed) else ()
-                    shown.append(Value(use.field.name, text, wide=use.field.kind.wide, chips=chips))
+                    shown.append(Value(use.field.name, text, wide=use.field.kind.wide, chips=chips, heading=heading))
                 else:
                     empty.append(use.field.name)
                 continue
@@ -126,7 +145,8 @@ class _Cards:
                 continue
             href = "" if isinstance(stored, list) else use.field.kind.href(stored, use.field)
             chips = tuple(use.field.kind.chips(stored, use.field))
-            shown.append(Value(use.field.name, text, href, use.field.kind.wide, use.field.kind.slug, chips))
+            kind_of = use.field.kind
+            shown.append(Value(use.field.name, text, href, kind_of.wide, kind_of.slug, chips, heading))
         user, author = self.lookups.user(row.user_id), self.lookups.user(row.created_by_id)
         contact = self.lookups.contact(row.contact_id)
         lead = row.lead if Activity.lead.is_cached(row) else None

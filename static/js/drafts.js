@@ -162,6 +162,19 @@ function fill(form, pairs) {
   }
 }
 
+// The words of a field's label, without the mark of a required one.
+function labelOf(form, name) {
+  const label = form.querySelector(`label[for$="${CSS.escape(name)}"]`);
+  return label?.firstChild?.textContent.trim() || name;
+}
+
+// What a chosen value is called in the form's own list; searchable lists keep theirs apart.
+function wordsOf(form, name, value) {
+  const control = form.elements[name];
+  const known = control?.tomselect?.options[value]?.text;
+  return known || [...(control?.options || [])].find((option) => option.value === value)?.textContent || value;
+}
+
 function conflict(state, answer) {
   const box = state.form.querySelector("[data-draft-conflict]");
   if (!box) return;
@@ -176,9 +189,9 @@ function conflict(state, answer) {
   list.className = "tp-facts";
   for (const [name, value] of Object.entries(answer.theirs)) {
     const label = document.createElement("dt");
-    label.textContent = state.form.querySelector(`label[for$="${CSS.escape(name)}"]`)?.textContent.trim() || name;
+    label.textContent = labelOf(state.form, name);
     const text = document.createElement("dd");
-    text.textContent = Array.isArray(value) ? value.join(", ") : value;
+    text.textContent = [value].flat().map((one) => wordsOf(state.form, name, one)).join(", ");
     list.append(label, text);
   }
   words.append("The other version:", list);
