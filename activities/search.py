@@ -118,8 +118,7 @@ class ActivitySource(Source):
                 yield from known.uses(row.fieldset_id)
 
     def visible_here(self, actor: Membership, use: Use) -> bool:
-        rows = type_catalog(actor.organization).types
-        owner = next((row for row in rows if row.fieldset_id == use.fieldset_id), None)
+        owner = type_catalog(actor.organization).of_fieldset(use.fieldset_id)
         return owner is not None and bool(can_view_type(actor, owner)) and bool(can_view_field(actor, use))
 
     def guard(self, searched: CustomValue, row: str, actor: Membership) -> Sql | None:

@@ -65,12 +65,14 @@ class Row:
 class Seed:
     """SQL that lists ids of the root. `exact`: it lists all and only the rows for which its condition holds.
 
-    `ordered`: an index lists the ids in order, so that different ones can be told apart while they are read.
+    `ordered`: an index lists the ids in order, so that different ones can be told apart while they are read. `once`: each
+    id comes at most once.
     """
 
     sql: Sql
     exact: bool = True
     ordered: bool = False
+    once: bool = False
 
 
 class Compiler:
@@ -399,7 +401,7 @@ class Compiler:
     def _by_rows(self, node: Node, scope: Scope) -> Seed:
         alias = self.alias()
         where = both([scope.base(alias), self.test(node, self.row(scope.source, alias))])
-        return Seed(fill(f"SELECT {alias}.id AS id FROM {scope.source.table} {alias} WHERE {{}}", where))
+        return Seed(fill(f"SELECT {alias}.id AS id FROM {scope.source.table} {alias} WHERE {{}}", where), once=True)
 
     # --- conditions on a value ----------------------------------------------------------------------------------------
     def column_sql(self, column: Column, alias: str) -> str:

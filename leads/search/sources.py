@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from crm import ids
-from crm.customfields.catalog import Catalog, Use, catalog
+from crm.customfields.catalog import Catalog, Field, Use, catalog
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import FieldKind
 from crm.models import Membership
@@ -171,17 +171,22 @@ class Source:
         found = known.field_by_public_id(public_id)
         if found is None:
             return None
-        visible = [use for use in self.uses(actor, known) if use.field.id == found.id and self.visible_here(actor, use)]
-        if not visible:
-            return None
-        where = frozenset(use.fieldset_id for use in visible)
-        return CustomValue(found, where, guarded=bool(set(found.fieldset_ids) - where))
+        uses = (use for use in self.uses(actor, known) if use.field.id == found.id)
+        return next(iter(self._visible(actor, uses)), None)
 
     def custom_fields(self, actor: Membership) -> list[CustomValue]:
         """Return the custom fields of these records that the actor may see, in display order."""
-        known = catalog(actor.organization)
-        names = dict.fromkeys(use.field.public_id for use in self.uses(actor, known))
-        return [found for name in names if (found := self.custom_field(actor, name))]
+        return self._visible(actor, self.uses(actor, catalog(actor.organization)))
+
+    def _visible(self, actor: Membership, uses: Iterable[Use]) -> list[CustomValue]:
+        places: dict[int, tuple[Field, set[int]]] = {}
+        for use in uses:
+            if self.visible_here(actor, use):
+                places.setdefault(use.field.id, (use.field, set()))[1].add(use.fieldset_id)
+        return [
+            CustomValue(found, frozenset(where), guarded=bool(set(found.fieldset_ids) - where))
+            for found, where in places.values()
+        ]
 
     def guard(self, searched: CustomValue, row: str, actor: Membership) -> Sql | None:
         """Return the condition on a value row that its record is one where the actor may see the field."""
