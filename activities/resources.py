@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Q
@@ -132,10 +133,10 @@ class _Chunk:
     # --- what rows refer to -----------------------------------------------------------------------------------------
     def _load_activities(self, given: Sequence[Mapping[str, str]]) -> None:
         numbers = {ids.decode("acti", row["id"].strip()) for row in given if "id" in row} - {None}
-        found = visible_activities(self.actor).select_related("lead", "contact").filter(pk__in=numbers)
+        found = visible_activities(self.actor).select_related("lead", "contact").filter(pk__any=numbers)
         self.activities = {row.pk: row for row in found} if numbers else {}
         externals = {row["external_id"].strip() for row in given if "external_id" in row and "id" not in row}
-        taken = Activity.unscoped.filter(organization=self.actor.organization, external_id__in=externals)
+        taken = Activity.unscoped.filter(organization=self.actor.organization, external_id__any=externals)
         self.taken = dict(taken.values_list("external_id", "pk")) if externals else {}
 
     def _load_leads(self, given: Sequence[Mapping[str, str]]) -> None:
@@ -149,15 +150,17 @@ class _Chunk:
         self.by_point: dict[tuple[str, str], list[int]] = {}
         if points:
             rows = ContactPoint.objects.filter(
-                channel__in=("email", "phone"), value__in={value for _, value in points}
+                channel__in=("email", "phone"), value__any={value for _, value in points}
             ).values_list("channel", "value", "lead_id")
             for channel, value, lead_id in rows:
                 self.by_point.setdefault((channel, value), []).append(lead_id)
         wanted = numbers | {pk for found in self.by_point.values() for pk in found}
-        found = visible_leads(self.actor).filter(Q(pk__in=wanted) | Q(name_fold__in=names)) if wanted | names else []
+        which = [Q(pk__any=wanted)] if wanted else []
+        which += [Q(name_fold__any=names)] if names else []
         self.leads: dict[int, str] = {}
         self.by_name: dict[str, list[int]] = {}
-        for pk, name in found.values_list("pk", "name") if wanted | names else ():
+        found = visible_leads(self.actor).filter(reduce(or_, which)).values_list("pk", "name") if which else []
+        for pk, name in found:
             self.leads[pk] = name
             self.by_name.setdefault(fold(name), []).append(pk)
         if any("contact" in row or self._contact_fields & row.keys() for row in given):

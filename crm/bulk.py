@@ -9,9 +9,31 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Field as ModelField
+from django.db.models import Lookup, Model
 
 WORTH_IT = 50  # below this the ORM's one statement is as fast
+
+
+@ModelField.register_lookup
+class AnyOf(Lookup):  # type: ignore[type-arg]
+    """`pk__any=[…]`: what `pk__in` says of thousands of plain values, as one parameter that costs nothing to compile."""
+
+    lookup_name = "any"
+
+    def get_prep_lookup(self) -> list[Any]:
+        return list(self.rhs)
+
+    def get_db_prep_lookup(self, value: Any, connection: Any) -> Any:
+        return "%s", [value if connection.vendor == "postgresql" else json.dumps(value)]
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        left, given = self.process_lhs(compiler, connection)
+        right, values = self.process_rhs(compiler, connection)
+        any_of = (
+            f"= ANY({right})" if connection.vendor == "postgresql" else f"IN (SELECT value FROM json_each({right}))"
+        )
+        return f"{left} {any_of}", [*given, *values]
 
 
 def insert_rows(model: type[Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ from django.db import transaction
 
 from activities.imports.runs import UNDO_DAYS, State, can_undo
 from activities.models import Activity
-from activities.services.activities import delete_activity, update_activity
+from activities.services.activities import update_activity
+from activities.services.bulk import delete_many
 from crm import events
 from crm.customfields.catalog import Use, catalog
 from crm.customfields.lookups import Lookups
@@ -23,7 +25,7 @@ from crm.tenancy import scope
 from leads.models import Contact, Lead, Task
 from leads.services import delete_contact, delete_lead, update_contact, update_lead
 
-BATCH = 200
+BATCH = 500
 SECONDS_A_JOB = 20
 CHANGED = "It was changed after the import."
 
@@ -80,10 +82,15 @@ def _take_back(actor: Membership, run: ImportRun, deadline: float) -> bool:
     undo = _Undo(actor, run)
     while rows := list(written[:BATCH]):
         with transaction.atomic():
-            for row in rows:
-                row.error = undo.row(row)
+            made = [row for row in rows if row.verdict == CREATE and row.object_type == "activity"]
+            errors = undo.made_activities(made)
+            plain = [row.pk for row in made if not errors[row.pk]]
+            ImportRow.objects.filter(pk__any=plain).update(verdict="undone", error="")
+            others = [row for row in rows if row.pk not in set(plain)]
+            for row in others:
+                row.error = errors[row.pk] if row.pk in errors else undo.row(row)
                 row.verdict = "kept" if row.error else "undone"
-            ImportRow.objects.bulk_update(rows, ["verdict", "error", "before"])
+            ImportRow.objects.bulk_update(others, ["verdict", "error", "before"])
         if time.monotonic() > deadline:
             return False
     with transaction.atomic():
@@ -142,6 +149,21 @@ class _Undo:
         except TouchpointError as error:
             return error.message
 
+    def made_activities(self, rows: Sequence[ImportRow]) -> dict[int, str]:
+        """Take back the activities that rows made, together; returns why each row is kept, or an empty text."""
+        made = [row.object_id for row in rows]
+        now = dict(
+            Activity.with_drafts.select_for_update().filter(pk__any=made).order_by("pk").values_list("pk", "revision")
+        )
+        ours = {pk for pk, revision in now.items() if self._untouched("activity", pk, revision, 1)}
+        refused = delete_many(self.actor, sorted(ours)) if ours else {}
+        return {
+            row.pk: refused.get(row.object_id or 0, "")
+            if row.object_id in ours or row.object_id not in now
+            else CHANGED
+            for row in rows
+        }
+
     def _untouched(self, kind: str, pk: int, stamp: Any, written: Any) -> bool:
         """Return whether the record is as this row wrote it, but for later rows that were taken back."""
         now, then = self.left.get((kind, pk), (None, None))
@@ -155,13 +177,10 @@ class _Undo:
     def _activity(self, row: ImportRow) -> str:
         activity = Activity.with_drafts.filter(pk=row.object_id).first()
         if activity is None:
-            return "" if row.verdict == CREATE else "The activity was deleted since."
-        written = 1 if row.verdict == CREATE else (row.before or {})["revision"]
+            return "The activity was deleted since."
+        written = (row.before or {})["revision"]
         if not self._untouched("activity", activity.pk, activity.revision, written):
             return CHANGED
-        if row.verdict == CREATE:
-            delete_activity(self.actor, activity)
-            return ""
         old = dict((row.before or {})["values"])
         changes: dict[str, Any] = {}
         if "user" in old:

@@ -105,9 +105,10 @@ def _write_rows(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -
             return
         # WHERE true: without it SQLite reads ON CONFLICT as part of a join.
         marks = ", ".join(["%s"] * len(types))
+        texts = {v: utc_text(v) for v in {v for row in rows for v in row if isinstance(v, datetime)}}
         cursor.executemany(
             sql.replace("{rows}", f"SELECT {marks} WHERE true"),
-            [[utc_text(value) if isinstance(value, datetime) else value for value in row] for row in rows],
+            [[texts.get(value, value) for value in row] for row in rows],
         )
 
 
@@ -116,4 +117,4 @@ def _lock(lead_ids: list[int]) -> int:
 
     Two first activities at once would both insert a fact. Without the key, because inserting an activity holds a key share on its lead already.
     """
-    return len(Lead.objects.select_for_update(no_key=True).filter(pk__in=lead_ids).order_by("pk").values_list("pk"))
+    return len(Lead.objects.select_for_update(no_key=True).filter(pk__any=lead_ids).order_by("pk").values_list("pk"))

@@ -120,6 +120,15 @@ def delete_index(lead_id: int, field_ids: Iterable[int], record_keys: Iterable[i
         rows.delete()
 
 
+def delete_index_many(catalog: Catalog, records: Iterable[tuple[int, int, Mapping[str, Any]]]) -> None:
+    """Remove the index rows of many records, each (lead id, record key, stored values)."""
+    for name, rows in index_rows_of(catalog, records).by_table.items():
+        if not rows:
+            continue
+        fields, leads, keys = ({row[place] for row in rows} for place in range(3))
+        TABLES[name].objects.filter(field_id__any=fields, lead_id__any=leads, record_key__any=keys).delete()
+
+
 def move_lead(from_lead: int, to_lead: int, field_ids: Iterable[int]) -> None:
     """Give the contacts' and activities' rows of one lead to another; the first lead's own values go."""
     field_ids = list(field_ids)

@@ -63,8 +63,10 @@ class RowCleaner:
                 if cell is CLEARED:
                     continue
                 lookups = self.lookups.at(lead_id) if known is None else self.lookups
+                # Cells are filled, so one value needs no look at whether there is any.
+                clean = field.kind.clean if field.multiple else field.kind.clean_one
                 try:
-                    stored = field.kind.clean(self.read(cell, field), field, lookups, self.zone)
+                    stored = clean(self.read(cell, field), field, lookups, self.zone)
                 except InvalidValue:
                     return None
                 if known is not None and len(cell) <= _KEPT_LENGTH and len(known) < _KEPT_CELLS:

@@ -96,6 +96,8 @@ class Column:
 
     def _look_closer(self, text: str) -> None:
         """Look at how a date or number is written."""
+        if text.isdecimal():
+            return
         if (match := _DAY.fullmatch(text)) is not None:
             self._look_at_date(text, int(match[1]), int(match[2]))
         elif "," in text or "." in text:
