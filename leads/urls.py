@@ -1,6 +1,6 @@
 from django.urls import path
 
-from leads.views import bulk, contacts, in_place, lead, merging, palette, search, smart_views, statuses, tasks
+from leads.views import bulk, contacts, in_place, lead, merging, palette, pick, search, smart_views, statuses, tasks
 
 app_name = "leads"
 
@@ -38,6 +38,7 @@ urlpatterns = [
     path("smart-views/<str:view_id>/duplicate/", smart_views.smart_view_duplicate, name="smart_view_duplicate"),
     path("smart-views/<str:view_id>/pin/", smart_views.smart_view_pin, name="smart_view_pin"),
     path("smart-views/<str:view_id>/delete/", smart_views.smart_view_delete, name="smart_view_delete"),
+    path("pick/<str:what>/", pick.pick, name="pick"),
     path("search/<str:lists>/total/", search.search_total, name="search_total"),
     path("search/<str:lists>/export/", search.export, name="export"),
     path("search/<str:lists>/bulk/<str:kind>/", bulk.bulk_start, name="bulk"),

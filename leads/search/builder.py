@@ -4,6 +4,9 @@ The form is flat, so that it works without JavaScript. Each node has a path (`r`
 inputs named `<path>-<part>`: `k` kind, `m` match, `w` what, `h` how, `n` number, `f` field, `o` operator, `v` values,
 `j` JSON of what the builder has no words for; `pf`, `po`, `pw` repeat what was chosen before. `do` is the button pressed:
 `add:<path>`, `remove:`, `up:`, `down:`, `wrap:`.
+
+An entry of an *Add* list is `field=<name>`, `when=<operator>` (the date of an activity), `block=<what>`, `in=<what>:<field>` (a
+block with its first condition), `last` or `group`.
 """
 
 from __future__ import annotations
@@ -338,7 +341,7 @@ def apply(root: Group, action: str, given: Any) -> None:
 
 def _add(part: Part, owner: Any, where: Mapping[str, Part], given: Any) -> None:
     if isinstance(part, Group | Block) and (new := new_part(given.get(f"{part.path}-add", ""))) is not None:
-        new.is_new = True
+        (new.children[0] if isinstance(new, Block) and new.children else new).is_new = True
         part.children.append(new)
 
 
@@ -347,8 +350,13 @@ def new_part(key: str) -> Part | None:
     kind, _, rest = key.partition("=")
     if kind == "field" and rest:
         return Condition(name=rest)
+    if kind == "when":
+        return Condition(name="activity_at", op=rest, values=FIRST_VALUES.get(operator("moment", rest).editor, ()))
     if kind == "block" and rest:
         return Block(what=rest)
+    if kind == "in" and rest.count(":") == 2:
+        what, _, name = rest.rpartition(":")
+        return Block(what=what, children=[Condition(name=name)])
     if kind == "last":
         return Block(what="r:activity", how="last")
     return Group(match="any") if kind == "group" else None

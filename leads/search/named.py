@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from crm import ids
 from crm.fieldkinds import fold
 from crm.models import Membership
-from leads.models import ContactPoint
+from leads.models import Contact, ContactPoint, Lead
 from leads.queries import visible_contacts, visible_leads
 
 MOST = 100
@@ -26,6 +26,23 @@ def ids_named(actor: Membership, target: str, text: str) -> list[str]:
     by_email = ContactPoint.objects.filter(channel="email", value=text.lower()).values("contact_id")
     rows = visible_contacts(actor).filter(Q(name__iexact=text) | Q(pk__in=by_email))
     return [row.public_id for row in rows.order_by("pk")[:MOST]]
+
+
+def labels_of(actor: Membership, target: str, values: Iterable[str]) -> list[tuple[str, str]]:
+    """Return values with what a picker shows for them: a contact with its lead; what is no id stands for itself."""
+    given = list(dict.fromkeys(values))
+    prefix = "cont" if target == "contact" else "lead"
+    numbers = [number for one in given if (number := ids.decode(prefix, one))]
+    rows: QuerySet[Any] = visible_leads(actor)
+    if target == "contact":
+        rows = visible_contacts(actor).select_related("lead")
+    found = {row.public_id: label(row) for row in rows.filter(pk__in=numbers)} if numbers else {}
+    return [(one, found.get(one, one)) for one in given]
+
+
+def label(row: Contact | Lead) -> str:
+    """Return a record's name; a contact's with its lead, which tells two of the same name apart."""
+    return f"{row} · {row.lead.name}" if isinstance(row, Contact) else row.name
 
 
 def names_of(actor: Membership, target: str, values: Iterable[str]) -> list[str]:

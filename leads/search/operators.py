@@ -1,7 +1,8 @@
 """The builder's operators: what a field may be asked, in words, and how that is written in the query language and read back.
 
 An operator has an *editor*, the kind of input its values come from: `none`, `text`, `number`, `numbers` (two), `span`
-(a number and a unit), `period` (a named stretch of days), `day`, `days` (two), `many` (a list of choices) or `one`.
+(a number and a unit), `period` (a named stretch of days), `day`, `days` (two), `many` (a list of choices), `one`, or
+`records` (contacts or leads, found by name). A field's first operator is what a new condition begins with.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
     "text": (*_TEXT, *_EMPTY),
     "words": _TEXT,
     "number": (
-        Operator("=", "=", "number"),
-        Operator("≠", "≠", "number", negate=True),
         Operator(">", ">", "number"),
         Operator("≥", "≥", "number"),
+        Operator("=", "=", "number"),
+        Operator("≠", "≠", "number", negate=True),
         Operator("<", "<", "number"),
         Operator("≤", "≤", "number"),
         Operator("between", "is between", "numbers"),
@@ -69,8 +70,8 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
     "user": (*_CHOICES, _OR_EMPTY, *_EMPTY),
     "type": _CHOICES,
     "reference": (
-        Operator("named", "is", "text"),
-        Operator("not-named", "is not", "text", negate=True),
+        Operator("named", "is any of", "records"),
+        Operator("not-named", "is none of", "records", negate=True),
         *_EMPTY,
     ),
     "view": (Operator("in", "in the Smart View", "one"), Operator("not-in", "not in the Smart View", "one", negate=True)),

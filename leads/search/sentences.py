@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import singledispatch
 from typing import Any
@@ -184,8 +185,14 @@ def _(node: Everything) -> str:
 
 @clause.register
 def _(node: All) -> str:
+    if len(node.nodes) == 1:
+        return clause(_turned(node.nodes[0], node.negate))
     found = f"({_joined([clause(child) for child in node.nodes], 'and')})" if node.nodes else "anything"
     return f"not {found}" if node.negate else found
+
+
+def _turned(node: Node, negate: bool) -> Node:
+    return replace(node, negate=not node.negate) if negate else node
 
 
 @clause.register
@@ -195,6 +202,8 @@ def _(node: InView) -> str:
 
 @clause.register
 def _(node: AnyOf) -> str:
+    if len(node.nodes) == 1:
+        return clause(_turned(node.nodes[0], node.negate))
     found = f"({_joined([clause(child) for child in node.nodes], 'or')})" if node.nodes else "nothing"
     return f"not {found}" if node.negate else found
 

@@ -6,11 +6,16 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
+from django.urls import reverse
+
+from crm.customfields.catalog import catalog
 from crm.customfields.lookups import Lookups
 from crm.errors import InvalidInput
 from crm.models import Membership, Team
+from crm.permissions import can_view_field
 from leads.queries import smart_views_for, statuses
 from leads.search.builder import (
     ANY_TEXT,
@@ -29,10 +34,10 @@ from leads.search.builder import (
     field_of,
 )  # fmt: skip
 from leads.search.language import CustomValue, parse
-from leads.search.named import names_of
+from leads.search.named import labels_of, names_of
 from leads.search.operators import OPERATORS, PERIODS, UNITS, is_complete, operator
 from leads.search.sentences import clause
-from leads.search.sources import Column, Source, source_named, sources
+from leads.search.sources import Column, Source, refers_to, source_named, sources
 
 _TERMS = {
     "ui": "Entered here",
@@ -48,6 +53,11 @@ _RELATED = {
     "contact_email": "Email address", "contact_phone": "Phone number", "contact_url": "Contact's URL", "address": "Address",
     "task": "Task",
 }  # fmt: skip
+_WHEN = (
+    ("when=last", "in the last … days"), ("when=ago", "more than … days ago"), ("when=period", "this or last week, month, year …"),
+    ("when=between", "between two days"),
+)  # fmt: skip
+MOST_SHORT_CUTS = 200
 _GROUP = ("group", "Group of conditions (any of, none of …)")
 
 
@@ -93,6 +103,8 @@ class Shown:
     editor: str = ""
     values: tuple[str, ...] = ()
     options: tuple[Choice, ...] = ()
+    pick_url: str = ""
+    picked: str = ""
     waiting: bool = False
     words: str = ""
     raw: str = ""
@@ -216,10 +228,15 @@ class Painter:
         shown.values = part.values
         shown.waiting = not is_complete(asks, part.op, part.values)
         shown.options = self._options(searched, asks, chosen.editor, part.values)
-        if asks == "reference" and chosen.editor == "text" and searched is not None:
-            target = searched.refers_to if isinstance(searched, Column) else searched.field.kind.refers_to
-            shown.values = tuple(names_of(self.actor, target, [value for value in part.values if value])) or ("",)
+        if chosen.editor == "records" and searched is not None:
+            self._pick(shown, refers_to(searched), [value for value in part.values if value])
         return shown
+
+    def _pick(self, shown: Shown, target: str, values: list[str]) -> None:
+        """Offer contacts or leads: searched for as one types, or named in text boxes where no script runs."""
+        shown.values = (*names_of(self.actor, target, values), "")
+        shown.picked = json.dumps(labels_of(self.actor, target, values), ensure_ascii=False)
+        shown.pick_url = reverse("leads:pick", args=[self.actor.organization.slug, target])
 
     def raw(self, part: Raw, source: Source, joiner: str) -> Shown:
         shown = self._plain("raw", part, joiner)
@@ -321,16 +338,33 @@ class Painter:
             groups[-1] = Choices(groups[-1].label, (last, *groups[-1].choices))
         fields = _choose([(f"field={name}", label) for name, label in own], [])
         groups.insert(len(blocks) - 1, Choices(f"{source.singular.capitalize()} fields", fields))
+        if source.family == "activity":
+            groups.insert(0, Choices("When", _choose(_WHEN, [])))
+        elif not level:
+            groups.insert(len(blocks), Choices("Fields of activities", self._short_cuts(source)))
         more = [(f"field={ANY_TEXT}", "Any text"), (f"field={IN_VIEW}", "In another Smart View")]
         if level < MAX_LEVELS - 3:
             more.insert(0, _GROUP)
         return (*groups, Choices("More", _choose(more, [])))
 
+    def _short_cuts(self, source: Source) -> tuple[Choice, ...]:
+        """Return the fields of all types of activities, for who looks for a field and not for its type."""
+        if "r:activity" not in dict(self._related(source)):
+            return ()
+        known = catalog(self.actor.organization)
+        uses = ((kind, use) for kind in self.types if not kind.archived for use in known.uses(kind.fieldset_id))
+        seen = (pair for pair in uses if not pair[1].field.kind.hidden and can_view_field(self.actor, pair[1]))
+        return tuple(
+            Choice(f"in=t:{kind.public_id}:{use.field.public_id}", f"{kind.name}: {use.field.name}")
+            for kind, use in islice(seen, MOST_SHORT_CUTS)
+        )
+
     def _inner_additions(self, source: Source, uses: Sequence[CustomValue], level: int) -> tuple[Choices, ...]:
         """Return the *Add* list inside a block: fields of the same record."""
         custom = [(f"field={one.field.public_id}", one.field.name) for one in uses]
         columns = [(f"field={name}", label) for name, label in self._columns(source)]
-        groups = [Choices("Fields", _choose(custom, []))] if custom else []
+        groups = [Choices("When", _choose(_WHEN, []))] if source.family == "activity" else []
+        groups += [Choices("Fields", _choose(custom, []))] if custom else []
         groups.append(Choices(f"About the {source.singular}", _choose(columns, [])))
         if level < MAX_LEVELS - 2:
             groups.append(Choices("More", _choose([_GROUP], [])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -19,12 +20,13 @@ from crm.models import Membership, Team
 from crm.permissions import Perm, has
 from crm.tenancy import scope
 from leads.search.columns import EMPTY, ResultColumn, Rows, offered
+from leads.search.examples import examples
 from leads.search.run import MAX_LIMIT, run
 from leads.search.sentences import sentence
 from leads.services.smart_views import may_change, may_share
 from leads.views.kinds import CONTACTS, LEADS, ListKind, kind_named
 from leads.views.painting import Painter
-from leads.views.state import State, read_state
+from leads.views.state import State, encode_query, read_state
 from leads.views.tables import PAGE, heads, others, picked, table
 
 
@@ -70,6 +72,7 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
         "filters": state.filters.form,
         "error": state.error,
         "is_search": state.is_search,
+        "examples": [] if only_results else _examples(state),
         "columns_open": request.GET.get("do", "").startswith("column-"),
         **rights_of(state),
     }
@@ -78,6 +81,14 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
     if getattr(request, "htmx", None) and not request.htmx.history_restore_request:
         response["HX-Push-Url"] = state.url(after=after) if after else state.url()
     return response
+
+
+def _examples(state: State) -> list[tuple[str, str]]:
+    """Return searches to start from, in words and with their addresses, while nothing is asked yet."""
+    if state.is_search or state.view or state.root.children or state.error:
+        return []
+    found = examples(state.actor, state.source, state.types)
+    return [(one.words, f"{state.list_url}?{urlencode({'query': encode_query(one.tree)})}") for one in found]
 
 
 def _total_url(state: State) -> str:

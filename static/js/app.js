@@ -151,7 +151,7 @@ document.addEventListener(
 document.addEventListener("htmx:afterSettle", (event) => {
   const root = event.detail.elt;
   const wanted = root.matches?.("[data-focus], [autofocus]") ? root : one("[data-focus], [autofocus]", root);
-  wanted?.focus();
+  (wanted?.tomselect ?? wanted)?.focus();
 });
 // A page that opens with an error summary starts there.
 one("main [data-focus]")?.focus();
@@ -257,7 +257,7 @@ document.addEventListener("keydown", (event) => {
   const target = event.key.length === 1 && one(`[data-shortcut="${CSS.escape(event.key)}"]`);
   if (!target) return;
   event.preventDefault();
-  if (typing(target)) target.focus();
+  if (typing(target)) (target.tomselect ?? target).focus();
   else target.click();
 });
 

@@ -1,0 +1,67 @@
+// The search builder with a keyboard: pickers that search, fields used lately on top, Ctrl+Enter to add the next condition.
+// Runs before select.js, which makes the selects searchable.
+
+// <span data-pick="url">: text boxes for names where no script runs; here a list that searches on the server.
+function picker(span) {
+  const { pick, picked, name, id, label, wrong } = span.dataset;
+  const select = document.createElement("select");
+  Object.assign(select, { multiple: true, name, id, className: "form-select tp-grow" });
+  Object.assign(select.dataset, { enhance: "", remoteUrl: pick, placeholder: "Search …" });
+  if ("new" in span.dataset) select.dataset.focus = "";
+  select.setAttribute("aria-label", label);
+  select.setAttribute("aria-describedby", wrong);
+  if (span.querySelector("[aria-invalid]")) select.setAttribute("aria-invalid", "true");
+  for (const [value, text] of JSON.parse(picked)) select.append(new Option(text, value, true, true));
+  span.replaceWith(select);
+}
+
+// Fields used lately, remembered in this browser, by list.
+const LATELY = 5;
+const memory = (select) => `touchpoint-lately:${select.getAttribute("hx-get")}`;
+function lately(select) {
+  try {
+    return JSON.parse(localStorage.getItem(memory(select))) || [];
+  } catch {
+    return [];
+  }
+}
+function remember(select) {
+  const used = [select.value, ...lately(select).filter((value) => value !== select.value)].slice(0, 40);
+  try {
+    localStorage.setItem(memory(select), JSON.stringify(used));
+  } catch {
+    // Without storage nothing is remembered.
+  }
+}
+function offer(select) {
+  const known = new Map([...select.options].map((option) => [option.value, option]));
+  const used = lately(select).filter((value) => value && known.has(value)).slice(0, LATELY);
+  if (!used.length) return;
+  const group = document.createElement("optgroup");
+  group.label = "Lately used";
+  group.append(...used.map((value) => known.get(value).cloneNode(true)));
+  select.querySelector("optgroup")?.before(group);
+}
+
+function prepare(root) {
+  root.querySelectorAll?.("[data-pick]").forEach(picker);
+  root.querySelectorAll?.(".tp-rule-add > select:not(.tomselected)").forEach(offer);
+}
+prepare(document);
+document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".tp-rule-add > select") && event.target.value) remember(event.target);
+}, true);
+
+// Ctrl+Enter goes to the list that adds to the group one is in; again, to the one around it.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  const adding = event.target.closest(".tp-rule-add");
+  const from = adding ? adding.closest(".tp-rule-block, .tp-rule-group, .tp-builder")?.parentElement : event.target;
+  const around = from?.closest(".tp-rule-block, .tp-rule-group, .tp-builder");
+  const next = around?.querySelector(":scope > .tp-rule-add > select, :scope > .tp-group > .tp-rule-add > select");
+  if (!next) return;
+  event.preventDefault();
+  event.stopPropagation();
+  (next.tomselect ?? next).focus();
+}, true);
