@@ -74,6 +74,26 @@ def test_a_day_with_leads(sign_in: Callable[..., Any], axe: Callable[[Any], list
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Veridian Dynamics").wait_for()
 
+    # Somebody else saves the same part meanwhile: both versions are shown, and the choice counts.
+    other = page.context.new_page()
+    for tab in (page, other):
+        tab.goto(kept)
+        tab.locator("summary", has_text="empty").click()
+        tab.get_by_role("link", name="Edit Description").click()
+        tab.locator("#part-description").wait_for()
+    other.locator("#part-description").fill("Theirs")
+    other.locator("#part_description").get_by_role("button", name="Save").click()
+    other.get_by_text("Theirs", exact=True).wait_for()
+    other.close()
+    page.locator("#part-description").fill("Mine")
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("Somebody else changed this while you were editing.").wait_for()
+    assert "Theirs" in page.locator("#part_description dl").inner_text()
+    assert page.locator("#part-description").input_value() == "Mine"
+    assert axe(page) == []
+    page.get_by_role("button", name="Keep mine").click()
+    page.locator("#part_description").get_by_text("Mine", exact=True).wait_for()
+
     # A contact with two emails, one wrong at first; deleted and brought back.
     page.get_by_role("link", name="Add a contact").click()
     page.locator("#contact-new-name").fill("Linda")

@@ -89,6 +89,15 @@ def test_a_type_from_its_first_field_to_its_return_from_the_archive(live_app, si
     assert admin.locator("#fields li").count() == 5
     assert axe(admin) == []
 
+    # The preview follows the type's own name, icon and colour before they are saved.
+    preview, properties = admin.locator("#preview_panel"), admin.locator("#type_properties")
+    properties.get_by_label("Name").fill("Discovery")
+    preview.get_by_role("heading", name="Discovery").wait_for()
+    properties.get_by_role("radio", name="teal").check(force=True)
+    admin.locator("#preview_panel.tp-color-teal").wait_for()
+    properties.get_by_label("Name").fill("Sales Qualifying Call")
+    preview.get_by_role("heading", name="Sales Qualifying Call").wait_for()
+
     # Restricted to Users: Admin is always among them.
     admin.locator("[name=edit_roles]").get_by_label("User", exact=True).or_(
         admin.get_by_role("group", name="Restrict editing to").get_by_label("User", exact=True)

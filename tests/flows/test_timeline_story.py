@@ -26,6 +26,7 @@ ann.user.save()
 bo = join(organization, "bo@acme.example", Role.objects.get(slug="restricteduser"), first_name="Bo", last_name="Baker")
 bo.organization = organization = ann.organization
 kind = create_type(ann, name="Story call", icon="phone")
+create_type(ann, name="Story fair", icon="flag")
 create_field(ann, kind.fieldset, name="Outcome", kind="choices", options=["Interested", "Call back", "No fit"])
 create_field(ann, kind.fieldset, name="Remarks", kind="textarea")
 leads = [create_lead(ann, name=name) for name in ("Story One", "Story Two", "Story Three")]
@@ -75,6 +76,12 @@ def test_comments_mentions_and_the_bell(live_app, page, sign_in, story) -> None:
     card.get_by_label("Your comment").fill("Thank you, @Bo Baker")
     card.get_by_role("button", name="Save").click()
     card.get_by_text("edited").wait_for()
+    card.get_by_role("button", name=re.compile("Delete the comment of Ann")).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete comment").click()
+    page.get_by_text("The comment is deleted.").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("The comment is back.").wait_for()
+    page.locator("article.tp-card", has_text="Thank you").wait_for()
     other = sign_in("bo@acme.example")
     opened(other, story[0])
     assert "1" in other.get_by_role("button", name="Notifications").inner_text()
@@ -120,6 +127,19 @@ def test_logging_by_keyboard_on_several_leads(page, story) -> None:
     page.locator(".ts-dropdown .option", has_text="Story Three").click()
     remarks.press("Control+Enter")
     page.get_by_text("Story call published on 3 leads: Story One, Story Three, Story Two.").wait_for()
+
+
+def test_a_type_without_fields_is_logged_by_one_key_and_taken_back(page, story) -> None:
+    opened(page, story[0])
+    page.keyboard.press("n")
+    page.locator("[data-filter-menu]").press_sequentially("story f")
+    page.keyboard.press("Enter")
+    page.get_by_text("Story fair logged.").wait_for()
+    card = page.locator("article.tp-card", has=page.get_by_role("heading", name="Story fair"))
+    card.wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("Taken back.").wait_for()
+    card.wait_for(state="detached")
 
 
 def test_selected_cards_go_after_the_count_and_come_back(page, story) -> None:
