@@ -27,7 +27,7 @@ RUN = {
 }  # fmt: skip
 OPTIONS = (
     "file", "mapping", "delimiter", "encoding", "zone", "dry_run", "type_id", "create_leads", "add_options",
-    "empty_words", "day_first", "on_existing",
+    "empty_words", "day_first", "decimal_comma", "on_existing",
 )  # fmt: skip
 SENDS = {
     "multipart/form-data": {
@@ -45,6 +45,7 @@ SENDS = {
                 "encoding": {"type": "string", "description": "recognised when absent"},
                 "zone": {"type": "string", "description": "of times without an offset; yours when absent"},
                 "day_first": {"type": "string", "description": "true or false: how 03/04/2024 reads"},
+                "decimal_comma": {"type": "string", "description": "true or false: whether 1,234 is 1.234 or 1234"},
                 "empty_words": {"type": "string", "description": "comma-joined words that mean empty"},
                 "create_leads": {"type": "string", "description": "true: make leads that are missing"},
                 "add_options": {"type": "string", "description": "true: add missing options to choice fields"},
@@ -129,7 +130,7 @@ def _options(posted: Any) -> dict[str, Any]:
     for name in ("type_id", "zone", "on_existing"):
         if posted.get(name, "").strip():
             given[name] = posted[name].strip()
-    for name in ("create_leads", "add_options", "day_first"):
+    for name in ("create_leads", "add_options", "day_first", "decimal_comma"):
         if name in posted:
             given[name] = _flag(posted, name)
     if "empty_words" in posted:

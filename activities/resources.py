@@ -359,8 +359,9 @@ class _Chunk:
             changes["pinned"] = _yes(given["pinned"])
             before["pinned"] = activity.pinned_at is not None
         verdict.object_type, verdict.object_id = "activity", activity.pk
+        verdict.error = self._left_alone(activity, given)
         if not changes:
-            verdict.verdict, verdict.error = SKIP, "Nothing differs."
+            verdict.verdict, verdict.error = SKIP, f"Nothing differs. {verdict.error}".strip()
             return
         updated = update_activity(self.actor, activity, **changes)
         self.activities[activity.pk] = updated
@@ -389,6 +390,23 @@ class _Chunk:
         text = given.get("custom_activity_type", "").strip()
         if text and text != kind.public_id and text.casefold() != kind.name.casefold():
             raise InvalidInput(fields={"custom_activity_type": "The type of an activity cannot change."})
+
+    def _left_alone(self, activity: Activity, given: Mapping[str, str]) -> str:
+        """Return what to tell of columns that differ and that an update does not change."""
+        told = [
+            f"{self.resource.header_of(column)} was left as it is: the lead of an activity cannot change."
+            for column in LEAD_COLUMNS[1:]
+            if column in given and activity.lead_id not in self._leads_named(column, given[column].strip())
+        ]
+        created = self._moment(given, "date_created")
+        if created and created != activity.date_created:
+            header = self.resource.header_of("date_created")
+            told.append(f"{header} was left as it is: activity_at says when an activity happened.")
+        external = given.get("external_id", "").strip()
+        if external and external != activity.external_id:
+            header = self.resource.header_of("external_id")
+            told.append(f"{header} was left as it is: it is given once, when an activity is made.")
+        return " ".join(told)
 
     def _show(self, use: Use, stored: Any) -> str:
         return use.field.kind.display(stored, use.field, self.lookups) if can_view_field(self.actor, use) else "…"

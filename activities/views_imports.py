@@ -138,6 +138,7 @@ def _given(request: HttpRequest, run: ImportRun) -> dict[str, Any]:
         "add_options": posted.get("add_options") == "on",
         "empty_words": words[:20],
         "day_first": {"day": True, "month": False}.get(posted.get("dates", "")),
+        "decimal_comma": {"comma": True, "point": False}.get(posted.get("numbers", "")),
         "on_existing": on_existing if on_existing in ON_EXISTING else "skip",
     }
 

@@ -26,7 +26,7 @@ from crm.models import Membership
 from crm.permissions import Perm, has
 from crm.tenancy import scope
 
-MAX_BYTES = 5 * 1024 * 1024
+MAX_BYTES = 5_000_000
 
 
 class MemberField(forms.ModelChoiceField):
@@ -51,6 +51,13 @@ class MemberField(forms.ModelChoiceField):
 
 class StaffImportForm(ImportForm):
     member = MemberField(Perm.BULK_IMPORT)
+    import_file = forms.FileField(
+        label="File to import",
+        help_text=(
+            f"CSV or TSV of at most {MAX_BYTES // 1_000_000} MB, with the exact column names: it is written while you wait. "
+            "Larger files and XLSX go through Settings > Import & export, where columns are matched and a worker writes them."
+        ),
+    )
     field_order = ["resource", "member", "import_file", "format"]
 
     def clean_import_file(self) -> Any:

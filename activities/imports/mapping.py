@@ -22,7 +22,7 @@ NEW_KINDS = ("text", "textarea", "number", "date", "datetime", "choices", "check
 ON_EXISTING = {"skip": "Skip the row", "update": "Update it", "create": "Create another one"}
 # What a person chose for a file and gets again with the next file of the same columns.
 _REMEMBERED = (
-    "type_id", "create_leads", "add_options", "empty_words", "day_first", "on_existing", "zone",
+    "type_id", "create_leads", "add_options", "empty_words", "day_first", "decimal_comma", "on_existing", "zone",
 )  # fmt: skip
 _LOOKED_BACK = 30
 
@@ -40,8 +40,10 @@ def guess_options(actor: Membership, run: ImportRun) -> dict[str, Any]:
             found["remembered_from"] = earlier.file_name
         for header, target in kept.items():
             seen.setdefault(header, target)
-    if (order := _order_of(run.options)) is not None:
+    if (order := _said_by(run.options, "day_first", "month_first")) is not None:
         found["day_first"] = order
+    if (comma := _said_by(run.options, "commas", "points")) is not None:
+        found["decimal_comma"] = comma
     probe = ImportRun(organization=run.organization, target=run.target, options=run.options | found)
     resource = resource_of(actor, probe)
     allowed = {*resource.columns, *resource.field_names().values()}
@@ -64,18 +66,18 @@ def _earlier_runs(actor: Membership, run: ImportRun) -> list[ImportRun]:
     return list(rows.exclude(pk=run.pk).order_by("-pk")[:_LOOKED_BACK])
 
 
-def _order_of(options: Mapping[str, Any]) -> bool | None:
-    """Return how the file's dates must be read, None when they do not tell."""
-    days = any(column.get("day_first") for column in options["columns"])
-    months = any(column.get("month_first") for column in options["columns"])
-    return None if days == months else days
+def _said_by(options: Mapping[str, Any], this: str, other: str) -> bool | None:
+    """Return whether the cells of all columns can only be read this way or only the other, None when they do not tell."""
+    one = any(column.get(this) for column in options["columns"])
+    another = any(column.get(other) for column in options["columns"])
+    return None if one == another else one
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
 def set_mapping(actor: Membership, run: ImportRun, given: Mapping[str, Any]) -> ImportRun:
     """Keep how columns are read, after checking it. Raises `InvalidInput` by header.
 
-    `given`: mapping, type_id, create_leads, add_options, empty_words, day_first, zone, on_existing.
+    `given`: mapping, type_id, create_leads, add_options, empty_words, day_first, decimal_comma, zone, on_existing.
     """
     authorize(has(actor, Perm.BULK_IMPORT))
     require_state(run, State.UPLOADED, State.CHECKED, State.CHECKING)
@@ -98,6 +100,11 @@ def set_mapping(actor: Membership, run: ImportRun, given: Mapping[str, Any]) -> 
     if unclear := _unclear_date(actor, options, mapping):
         errors["day_first"] = (
             f"“{unclear}” can be {_both_ways(unclear)}. Choose how the dates of this file are written."
+        )
+    if number := _unclear_number(actor, options, mapping):
+        whole, point = number.replace(",", ""), number.replace(",", ".")
+        errors["decimal_comma"] = (
+            f"“{number}” can be {whole} or {point}. Choose how the numbers of this file are written."
         )
     if errors:
         raise InvalidInput(fields=errors)
@@ -163,18 +170,34 @@ def _unclear_date(actor: Membership, options: Mapping[str, Any], mapping: Mappin
     """Return a date of a mapped date column that reads two ways while nobody has said which; else an empty text."""
     if options.get("day_first") is not None:
         return ""
+    for column in _columns_of(actor, "moment", options, mapping, ("date_created", "activity_at")):
+        if column.get("unclear") or (column.get("day_first") and column.get("month_first")):
+            return str(column["unclear"] or column["samples"][0])
+    return ""
+
+
+def _unclear_number(actor: Membership, options: Mapping[str, Any], mapping: Mapping[str, str]) -> str:
+    """Return a number of a mapped number column that reads two ways while nobody has said which; else an empty text."""
+    if options.get("decimal_comma") is not None:
+        return ""
+    columns = _columns_of(actor, "number", options, mapping)
+    return next((str(column["unclear_number"]) for column in columns if column.get("unclear_number")), "")
+
+
+def _columns_of(
+    actor: Membership, storage: str, options: Mapping[str, Any], mapping: Mapping[str, str], own: tuple[str, ...] = ()
+) -> list[Mapping[str, Any]]:
+    """Return the columns that go to fields whose values are stored so, or to one of our `own` columns."""
     known = catalog(actor.organization)
-    names = {f"custom.{field.name}": field for field in known.fields.values() if field.kind.storage == "moment"}
+    names = {f"custom.{field.name}": field for field in known.fields.values() if field.kind.storage == storage}
+    found = []
     for column in options["columns"]:
         target = mapping.get(column["header"], "")
         field = known.field_by_public_id(target.rpartition("custom.")[2]) or names.get(target)
-        if target.startswith("new."):
-            holds_dates = KINDS[target.removeprefix("new.")].storage == "moment"
-        else:
-            holds_dates = target in ("date_created", "activity_at") or bool(field and field.kind.storage == "moment")
-        if holds_dates and (column.get("unclear") or (column.get("day_first") and column.get("month_first"))):
-            return str(column["unclear"] or column["samples"][0])
-    return ""
+        kind = KINDS.get(target.removeprefix("new.")) if target.startswith("new.") else field.kind if field else None
+        if target in own or (kind and kind.storage == storage):
+            found.append(column)
+    return found
 
 
 def _both_ways(text: str) -> str:

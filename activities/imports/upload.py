@@ -74,7 +74,8 @@ def reread(actor: Membership, run: ImportRun, encoding: str, delimiter: str) -> 
     require_state(run, State.UPLOADED, State.CHECKED)
     table = inspect(path_of(run), encoding=encoding, delimiter=delimiter)
     run.options |= _options_of(table)
-    run.options.pop("day_first", None)
+    for guessed in ("day_first", "decimal_comma"):
+        run.options.pop(guessed, None)
     run.rows_total, run.state = table.rows_total, State.UPLOADED
     run.options |= guess_options(actor, run)
     run.save(update_fields=["options", "rows_total", "state"])
@@ -101,7 +102,8 @@ def _options_of(table: Table) -> dict[str, Any]:
             {
                 "header": column.header, "samples": column.samples, "kind": column.guessed_kind,
                 "options": column.options, "filled": column.filled, "unclear": column.unclear,
-                "day_first": column.day_first, "month_first": column.month_first,
+                "day_first": column.day_first, "month_first": column.month_first, "commas": column.commas,
+                "points": column.points, "unclear_number": column.unclear_number,
             }
             for column in table.columns
         ],

@@ -41,13 +41,18 @@ def database_url() -> str:
     return f"postgres://{user}@{host}:{given.get('PORT') or 5432}/{given['NAME']}"
 
 
-def start_worker(log: Any) -> subprocess.Popen:
+def start_worker(log: Any, *program: str) -> subprocess.Popen:
     env = os.environ | {
         "DJANGO_SETTINGS_MODULE": "crm.settings", "DATABASE_URL": database_url(), "SECRET_KEY": "tests-only",
         "DATA_DIR": str(django_settings.DATA_DIR),
     }  # fmt: skip
     return subprocess.Popen(
-        [sys.executable, "manage.py", "worker"], cwd=ROOT, env=env, start_new_session=True, stdout=log, stderr=log
+        [sys.executable, *(program or ("manage.py", "worker"))],
+        cwd=ROOT,
+        env=env,
+        start_new_session=True,
+        stdout=log,
+        stderr=log,
     )
 
 

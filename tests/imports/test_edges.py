@@ -68,6 +68,36 @@ def test_the_order_of_day_and_month_is_asked_when_a_date_reads_two_ways(ours: Te
     assert run.counts == {"create": 2}
 
 
+def test_how_numbers_are_written_is_asked_when_one_reads_two_ways(ours: Tenant) -> None:
+    start = "custom_activity_type;lead_name;external_id;custom.Users\nQualifying call;Acme;d-1;1,234\n"
+    run = upload(ours, start)
+    with pytest.raises(InvalidInput) as refusal:
+        imports.set_mapping(ours.admin, run, {})
+    assert refusal.value.fields == {
+        "decimal_comma": "“1,234” can be 1234 or 1.234. Choose how the numbers of this file are written."
+    }
+    users = str(ours.use("Users").field.id)
+
+    def imported(text: str, **options: Any) -> list[Any]:
+        run = imports.set_mapping(ours.admin, upload(ours, text), options)
+        imports.run_now(ours.admin, run, check=True)
+        done = imports.run_now(ours.admin, ImportRun.objects.get(pk=run.pk))
+        found = list(
+            Activity.objects.filter(external_id__startswith="d-").order_by("pk").values_list("values", flat=True)
+        )
+        imports.undo_run(ours.admin, done)
+        return [values[users] for values in found]
+
+    assert imported(start, decimal_comma=False) == ["1234"]
+    assert imported(start, decimal_comma=True) == ["1.234"]
+    # A second number tells for all of them; a point in a file of commas parts thousands.
+    more = (
+        start + "Qualifying call;Acme;d-2;12,5\nQualifying call;Acme;d-3;1.234.567,89\nQualifying call;Acme;d-4;7.000\n"
+    )
+    assert imported(more) == ["1.234", "12.5", "1234567.89", "7000"]
+    assert imported(start + "Qualifying call;Acme;d-2;12.5\n") == ["1234", "12.5"]
+
+
 @pytest.mark.parametrize(
     ("cell", "iso"),
     [

@@ -104,3 +104,33 @@ def test_only_those_who_may_get_in(world: World, path: str) -> None:
     assert signed_in(world.theirs.admin).get(url.replace("/ours/", "/theirs/")).status_code == (
         404 if "{" in path else 200
     )
+
+
+def test_pages_cost_the_same_queries_however_much_they_list(world: World, django_assert_num_queries: Any) -> None:
+    client = signed_in(world.ours.admin)
+    upload(client, TEXT.encode())
+    first = ImportRun.unscoped.latest("pk")
+    client.get(BASE)
+    home, matching, result = 7, 7, 8
+    with django_assert_num_queries(home):
+        client.get(BASE)
+    for number in range(3):
+        upload(client, TEXT.replace("p-", f"q{number}-").encode())
+    run = ImportRun.unscoped.latest("pk")
+    with django_assert_num_queries(home):
+        client.get(BASE)
+    for one in (first, run):
+        with django_assert_num_queries(matching):
+            client.get(f"{BASE}{one.public_id}/map/")
+    for one, rows in ((first, TEXT), (run, TEXT + "Qualifying call,Acme,p-9,5\n" * 3)):
+        page = upload(client, rows.encode())
+        one = ImportRun.unscoped.latest("pk")
+        targets = {f"target_{n}": one.options["mapping"][header] for n, header in enumerate(one.options["headers"])}
+        checking = client.post(page.headers["Location"], {"action": "check", **targets}).headers["Location"]
+        work(world.ours)
+        with django_assert_num_queries(result):
+            client.get(checking)
+        client.post(f"{BASE}{one.public_id}/", {"action": "start"})
+        work(world.ours)
+        with django_assert_num_queries(result):
+            client.get(f"{BASE}{one.public_id}/")

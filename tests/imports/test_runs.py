@@ -234,6 +234,23 @@ def test_an_edited_export_updates_and_can_be_undone(ours: Tenant) -> None:
     assert {row.pk: row.values for row in Activity.objects.all()} == before
 
 
+def test_an_update_tells_what_it_leaves_alone(ours: Tenant) -> None:
+    activity, before = ours.activities[0], Activity.objects.values().get(pk=ours.activities[0].pk)
+    columns = "id,lead_name,date_created,external_id,custom.Users"
+    run = import_text(ours, f"{columns}\n{activity.public_id},Bluth,2020-01-01,other,26\n")
+    told = (
+        "lead_name was left as it is: the lead of an activity cannot change. "
+        "date_created was left as it is: activity_at says when an activity happened. "
+        "external_id was left as it is: it is given once, when an activity is made."
+    )
+    assert run.counts == {"update": 1} and ImportRow.objects.get(run=run).error == told
+    again = import_text(ours, f"{columns}\n{activity.public_id},Bluth,,,26\n")
+    assert ImportRow.objects.get(run=again).error == f"Nothing differs. {told[:67]}"
+    after = Activity.objects.values().get(pk=activity.pk)
+    kept = ("lead_id", "date_created", "external_id")
+    assert [after[name] for name in kept] == [before[name] for name in kept]
+
+
 NASTY = ['"quoted"', "=1+1", "+12025550143", "0123", "tab\tin", "émoji 🎈", "שלום", "a;b", "'=x", "-5", "@me"]
 
 
