@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +29,8 @@ from activities.services.bulk import Prepared, log_many
 from crm import events
 from crm.customfields.catalog import Field, catalog
 from crm.customfields.lookups import Lookups
+from crm.models import UsageCounter
+from crm.plans import this_month
 from crm.tenancy import scope
 from leads.models import Lead
 from leads.search.language import parse
@@ -380,15 +383,29 @@ def _writes(bench: Bench, table: Table, runs: int) -> None:
     ]
     others = ", ".join(columns[1:])
     one = f"INSERT INTO {name} SELECT -1, {others} FROM {name} WHERE lead_id = %s LIMIT 1"
-    row = undone(lambda: connection.cursor().execute(one, (lead.pk,)))
-    table.call(
-        "publish one activity (whole service)", undone(lambda: log_activity(actor, lead, kind, custom=custom)), row
-    )
-    table.call(
-        "publish one activity (its statements)",
-        undone(_inserts(lambda: log_activity(actor, lead, kind, custom=custom))),
-        row,
-    )
+    publish = partial(log_activity, actor, lead, kind, custom=custom)
+    with transaction.atomic():
+        sent = Statements(publish)
+        event = next(given for sql, given in sent.sent if sql.startswith('INSERT INTO "crm_event"'))
+        transaction.set_rollback(True)
+    insert_event = next(sql for sql, _ in sent.sent if sql.startswith('INSERT INTO "crm_event"'))
+    month = this_month(actor.organization)
+    # A month's first publish makes its counter; what is measured is one of the others.
+    UsageCounter.objects.get_or_create(organization=actor.organization, month=month)
+
+    def by_hand() -> None:
+        """The same work: the row, its event, the lead's last activity, the month's counter."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE crm_usagecounter SET used = used + 1 WHERE organization_id = %s AND month = %s",
+                (actor.organization_id, month),
+            )
+            cursor.execute(one, (lead.pk,))
+            cursor.execute("UPDATE leads_lead SET last_activity_at = now() WHERE id = %s", (lead.pk,))
+            cursor.execute(insert_event, event)
+
+    table.call("publish one activity (whole service)", undone(publish), undone(by_hand))
+    table.call("publish one activity (its statements)", undone(_inserts(publish)), undone(by_hand))
     rows = fetch(
         f"SELECT lead_id, values FROM activities_activity WHERE type_id = {kind.id} AND status = 'published' ORDER BY id DESC LIMIT {IMPORTED}"
     )
