@@ -170,7 +170,7 @@ def create_custom(request: HttpRequest, body: CustomActivityBody) -> Any:
     known = _by_external_id(request, given)
     if known is not None:
         return _update_custom(request, known, given)
-    lead = lead_given(request, given.get("lead_id"))
+    lead = lead_given(request, given.get("lead_id"), whole=False)
     kind = _type_given(request, given.get("custom_activity_type_id"))
     status = _status_given(given) or str(Activity.Status.PUBLISHED)
     authorize(can_edit_type_activities(request.actor, kind))

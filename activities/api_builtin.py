@@ -110,7 +110,7 @@ def _serve(slug: str) -> None:
     )
     def create_kind(request: HttpRequest, body: ActivityBody) -> Any:
         given, kind = body.given(), _kind(request, slug)
-        lead = lead_given(request, given.get("lead_id"))
+        lead = lead_given(request, given.get("lead_id"), whole=False)
         status = Activity.Status.DRAFT if given.get("status") == "draft" else Activity.Status.PUBLISHED
         with _named_by_key(request, kind):
             row = log_activity(

@@ -13,7 +13,20 @@ from activities.queries import activity_for, visible_activities
 from activities.queries.comments import Mentions, comment_for
 from activities.services.comments import add_comment, delete_comment, edit_comment
 from crm import ids
-from crm.api import Body, created, listed, listing, lookups, no_content, numbers, renders, shows, stamp, user_id_of
+from crm.api import (
+    Body,
+    Wanted,
+    created,
+    listed,
+    listing,
+    lookups,
+    no_content,
+    numbers,
+    renders,
+    shows,
+    stamp,
+    user_id_of,
+)
 from crm.errors import InvalidInput, NotFound
 
 router = Router(tags=["Comments"])
@@ -53,7 +66,7 @@ def _json(request: HttpRequest, rows: Iterable[Comment]) -> list[dict[str, Any]]
 
 
 @renders("comment")
-def _render_comments(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+def _render_comments(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     rows = list(Comment.objects.filter(pk__in=pks, activity__in=visible_activities(request.actor)))
     return dict(zip([row.pk for row in rows], _json(request, rows), strict=True))
 

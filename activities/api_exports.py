@@ -28,7 +28,7 @@ from crm.errors import InvalidInput, NotFound, TouchpointError
 from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, has
 from crm.tenancy import scope
-from leads.api import leads_json
+from leads.api_objects import leads_json
 from leads.legacy import legacy_leads
 from leads.queries import visible_leads
 from leads.search.run import count, parse, run

@@ -10,7 +10,7 @@ from ninja import Router
 
 from activities.api_schema import field_json, in_their_words, role_numbers, type_given
 from activities.queries import type_catalog
-from crm.api import Body, listing, renders, shows
+from crm.api import Body, Wanted, listing, renders, shows
 from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.services import create_field, delete_field, field_for, reorder_fields, update_field
 from crm.errors import InvalidInput, NotFound
@@ -225,7 +225,7 @@ def put_activity_schema(request: HttpRequest, type_id: str, body: OrderBody) -> 
 
 
 @renders("custom_fields.lead", "custom_fields.contact", "custom_fields.activity")
-def _render_fields(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+def _render_fields(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     return {
         use.field.id: field_json(request, use, type_id)
         for owner in ("lead", "contact", "activity")

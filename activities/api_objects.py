@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from activities.models import Activity
 from activities.queries import TypeInfo, type_catalog, visible_with_drafts
 from crm import ids
 from crm.api import (
+    Wanted,
     custom_json,
     gates,
     lookups,
@@ -25,6 +26,7 @@ from crm.api import (
 )  # fmt: skip
 from crm.customfields.catalog import Use, catalog
 from crm.fieldkinds import InvalidValue, is_blank
+from crm.models import Event
 from crm.permissions import Perm, can_view_field, can_view_type, has
 
 
@@ -37,9 +39,10 @@ def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict
 def _activity_json(request: HttpRequest, row: Activity, kind: TypeInfo) -> dict[str, Any]:
     uses = catalog(request.organization).uses(kind.fieldset_id)
     values = row.values if row.draft_data is None else _with_typed(request, uses, row)
+    custom = kind.is_custom
     common = {
         "id": row.public_id,
-        "_type": "CustomActivity" if kind.is_custom else BUILTINS[kind.builtin].api_type,
+        "_type": "CustomActivity" if custom else BUILTINS[kind.builtin].api_type,
         "lead_id": ids.encode("lead", row.lead_id),
         "contact_id": ids.encode("cont", row.contact_id) if row.contact_id else None,
         "user_id": user_id_of(row.user_id),
@@ -56,17 +59,15 @@ def _activity_json(request: HttpRequest, row: Activity, kind: TypeInfo) -> dict[
         "pinned": row.pinned_at is not None,
         "pinned_at": stamp(row.pinned_at),
         "external_id": row.external_id,
-    }
-    if not kind.is_custom:
-        return common | _builtin_json(request, kind, uses, row, values)
-    return {
-        **common,
-        "custom_activity_type_id": kind.public_id,
-        "status": str(row.status),
         "published_at": stamp(row.published_at),
-        "last_published_at": stamp(row.published_at),
-        **custom_json(request, uses, values),
     }
+    if not custom:
+        return common | _builtin_json(request, kind, uses, row, values)
+    common["custom_activity_type_id"] = kind.public_id
+    common["status"] = str(row.status)
+    common["last_published_at"] = common["published_at"]
+    common.update(custom_json(request, uses, values))
+    return common
 
 
 def _with_typed(request: HttpRequest, uses: Iterable[Use], row: Activity) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def _with_typed(request: HttpRequest, uses: Iterable[Use], row: Activity) -> dic
 
 
 def _builtin_json(
-    request: HttpRequest, kind: TypeInfo, uses: Iterable[Use], row: Activity, values: Mapping[str, Any]
+    request: HttpRequest, kind: TypeInfo, uses: Sequence[Use], row: Activity, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for use in uses:
@@ -141,8 +142,9 @@ def _seconds(found: Mapping[str, Any]) -> int | None:
 
 
 @gates("activity")
-def _may_see_state(request: HttpRequest, state: Mapping[str, Any]) -> bool:
+def _may_have_seen(request: HttpRequest, gone: Event) -> bool:
     """A deleted activity: its type still decides, and a draft was its author's alone."""
+    state = gone.before or {}
     kind = type_catalog(request.organization).get(state.get("type_id") or 0)
     if kind is None or not can_view_type(request.actor, kind):
         return False
@@ -154,6 +156,6 @@ def _may_see_state(request: HttpRequest, state: Mapping[str, Any]) -> bool:
 
 
 @renders("activity", "activity.custom_activity")
-def _render_activities(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+def _render_activities(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     rows = list(visible_with_drafts(request.actor).filter(pk__in=pks))
     return dict(zip([row.pk for row in rows], activities_json(request, rows), strict=True))

@@ -11,7 +11,7 @@ from ninja import Router
 from activities.api_fields import FIELD, FIELD_NAMES, FieldBody, definition
 from activities.api_schema import field_json, in_their_words, role_numbers, roles, type_given
 from activities.queries import TypeInfo, type_catalog
-from crm.api import Body, listing, no_content, renders, shows
+from crm.api import Body, Wanted, listing, no_content, renders, shows
 from crm.customfields.catalog import Field, Use, catalog
 from crm.customfields.services import attach_field, detach_field, field_for, update_field
 from crm.customfields.services.unplaced import create_shared_field, delete_shared_field, update_shared_field
@@ -88,7 +88,7 @@ def shared_json(request: HttpRequest, field_id: int, places: list[Place]) -> dic
 
 
 @renders("custom_fields.shared")
-def _render_shared(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+def _render_shared(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     found = _visible(request)
     return {pk: shared_json(request, pk, found[pk]) for pk in pks if pk in found}
 

@@ -17,7 +17,7 @@ from activities.services.types import (
     unarchive_type,
     update_type,
 )
-from crm.api import Body, created, listing, naive_stamp, no_content, renders, shows, user_id_of
+from crm.api import Body, Wanted, created, listing, naive_stamp, no_content, renders, shows, user_id_of
 from crm.customfields.catalog import catalog
 from crm.customfields.services import reorder_fields
 from crm.errors import InvalidInput
@@ -146,6 +146,6 @@ def delete_custom_type(request: HttpRequest, type_id: str) -> Any:
 
 
 @renders("custom_activity_type")
-def _render_types(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
+def _render_types(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     rows = ActivityType.objects.filter(pk__in=pks, builtin="")
     return {row.pk: type_json(request, row) for row in rows if can_view_type(request.actor, row)}

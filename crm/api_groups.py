@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from ninja import Router
 
 from crm import ids
-from crm.api import Body, created, listing, no_content, shows
+from crm.api import Body, Wanted, created, listing, no_content, renders, shows, user_id_of, words
 from crm.errors import InvalidInput, NotFound
 from crm.members import member_of_user
 from crm.models import Membership, Team
@@ -28,6 +29,18 @@ def team_json(team: Team, wanted: str) -> dict[str, Any]:
     if "members" in wanted:
         shown["members"] = [{"user_id": user.public_id} for user in team.members.order_by("pk")]
     return shown
+
+
+@renders("group")
+def _render_groups(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
+    rows = Team.objects.filter(pk__in=pks).prefetch_related("members")
+    return {row.pk: team_json(row, "members") for row in rows}
+
+
+@words("group")
+def _group_in_words(request: HttpRequest, state: Mapping[str, Any]) -> dict[str, Any]:
+    members = [{"user_id": user_id_of(number)} for number in state.get("members") or ()]
+    return {**state, "members": members} if "members" in state else dict(state)
 
 
 class GroupBody(Body):

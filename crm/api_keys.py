@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import OrderedDict
+from copy import copy
 from datetime import datetime, timedelta
+from functools import cache
+from threading import Lock
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
@@ -60,11 +66,7 @@ def find_key(plain: str) -> ApiKey | None:
     A key whose creator was removed or deactivated is dead as well. Notes the use, at most once a minute.
     """
     prefix, _, secret = plain.partition(".")
-    row = (
-        ApiKey.unscoped.select_related("membership__user", "membership__organization", "membership__role")
-        .filter(prefix=prefix, revoked_at=None)
-        .first()
-    )
+    row = _row_of(prefix)
     if row is None or not hmac.compare_digest(row.secret_hash, _hash(secret)):
         return None
     now, member = timezone.now(), row.membership
@@ -73,6 +75,53 @@ def find_key(plain: str) -> ApiKey | None:
     if row.last_used_at is None or now - row.last_used_at > timedelta(minutes=1):
         ApiKey.unscoped.filter(pk=row.pk).update(last_used_at=now)
     return row
+
+
+# Every request asks for its key with member, user, role and organization. The database is asked each time, so rights are
+# live; what is saved is compiling the statement and making the objects while none of its values has changed.
+_KEPT = 1000
+_known: OrderedDict[str, tuple[tuple[Any, ...], ApiKey]] = OrderedDict()
+_known_lock = Lock()
+
+
+def _row_of(prefix: str) -> ApiKey | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_statement(), [prefix])
+        stored = cursor.fetchone()
+    if stored is None:
+        return None
+    with _known_lock:
+        before, row = _known.get(prefix, ((), None))
+    if row is None or before != stored:
+        row = _keys().filter(prefix=prefix).first()
+        if row is None:
+            return None
+        with _known_lock:
+            _known[prefix] = (stored, row)
+            while len(_known) > _KEPT:
+                _known.popitem(last=False)
+    return _own(row)
+
+
+def _keys() -> QuerySet[ApiKey]:
+    rows = ApiKey.unscoped.select_related("membership__user", "membership__organization", "membership__role")
+    return rows.filter(revoked_at=None)
+
+
+@cache
+def _statement() -> str:
+    """Return the SQL of a live key with everything around it; its one parameter is the prefix."""
+    statement, parameters = _keys().filter(prefix="").query.sql_with_params()
+    assert parameters == ("",)
+    return str(statement)
+
+
+def _own(row: ApiKey) -> ApiKey:
+    """Return a key whose objects are this request's alone."""
+    key, member = copy(row), copy(row.membership)
+    member.user, member.role, member.organization = copy(member.user), copy(member.role), copy(member.organization)
+    key.membership = member
+    return key
 
 
 def _hash(secret: str) -> str:

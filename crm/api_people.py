@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from crm import ids
-from crm.api import Body, created, empty_list, listing, naive_stamp, shows, stamp
+from crm.api import Body, Wanted, created, empty_list, listing, naive_stamp, renders, shows, stamp, words
 from crm.api_keys import keys_for
 from crm.errors import InvalidInput, NotFound
 from crm.members import add_member, change_member_role, invite_again, member_for, members_of
@@ -53,6 +54,17 @@ def membership_json(member: Membership) -> dict[str, Any]:
         "date_created": stamp(member.date_created),
         "date_updated": stamp(member.date_updated),
     }
+
+
+@renders("membership")
+def _render_memberships(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
+    members = members_of(request.organization, former=True)
+    return {row.pk: membership_json(row) for row in members if row.pk in pks}
+
+
+@words("membership")
+def _membership_in_words(request: HttpRequest, state: Mapping[str, Any]) -> dict[str, Any]:
+    return {"user_email" if key == "email" else key: value for key, value in state.items()}
 
 
 def organization_json(request: HttpRequest) -> dict[str, Any]:

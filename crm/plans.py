@@ -87,11 +87,15 @@ def count_first_publishes(organization: Organization, number: int = 1) -> None:
     plan = PLANS[organization.plan]
     month = this_month(organization)
     counters = UsageCounter.unscoped.filter(organization=organization, month=month)
-    UsageCounter.unscoped.bulk_create([UsageCounter(organization=organization, month=month)], ignore_conflicts=True)
+    room = counters
     if plan.monthly_activities is not None:
-        counters = counters.filter(used__lte=plan.monthly_activities - number)
-    if not counters.update(used=F("used") + number):
-        used = UsageCounter.unscoped.values_list("used", flat=True).get(organization=organization, month=month)
+        room = counters.filter(used__lte=plan.monthly_activities - number)
+    if room.update(used=F("used") + number):
+        return
+    # The first of a month finds no counter.
+    UsageCounter.unscoped.bulk_create([UsageCounter(organization=organization, month=month)], ignore_conflicts=True)
+    if not room.update(used=F("used") + number):
+        used = counters.values_list("used", flat=True).get()
         raise PlanLimitReached(
             f"The {plan.name} plan allows {plan.monthly_activities:,} activities a month and {used:,} are used. "
             f"More can be published from {_next_month(month):%-d %B %Y}, or after choosing a larger plan. Drafts are kept."

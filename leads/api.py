@@ -1,12 +1,11 @@
-"""REST doors to leads and contacts, and the objects every other door of leads answers."""
+"""REST doors to leads and contacts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from ninja import Router
 
@@ -14,29 +13,24 @@ from crm import ids
 from crm.api import (
     Body,
     custom_given,
-    custom_json,
     listed,
     listing,
     member_user,
     moment,
-    name_of,
     numbers,
-    renders,
     shows,
-    stamp,
-    user_id_of,
+    wanted_keys,
 )  # fmt: skip
-from crm.api_people import organization_parts
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
 from leads import services
+from leads.api_objects import contact_json, lead_columns, leads_json
 from leads.legacy import legacy_leads
-from leads.models import Contact, Lead, LeadStatus, Task
+from leads.models import Contact, Lead
 from leads.queries import (
     contact_for,
     lead_for,
     smart_view_for,
-    statuses,
     visible_contacts,
     visible_leads,
 )  # fmt: skip
@@ -50,129 +44,6 @@ CONTACT = {
     "name": "Gob",
     "emails": [{"type": "office", "email": "gob@bluth.example"}],
 }
-
-
-# --- objects ----------------------------------------------------------------------------------------------------------
-def _audit(request: HttpRequest, row: Lead | Contact) -> dict[str, Any]:
-    return {
-        "organization_id": request.organization.public_id,
-        "created_by": user_id_of(row.created_by_id),
-        "created_by_name": name_of(request, row.created_by_id),
-        "updated_by": user_id_of(row.updated_by_id),
-        "updated_by_name": name_of(request, row.updated_by_id),
-        "date_created": stamp(row.date_created),
-        "date_updated": stamp(row.date_updated),
-    }
-
-
-def contact_json(request: HttpRequest, contact: Contact) -> dict[str, Any]:
-    return {
-        "id": contact.public_id,
-        "lead_id": ids.encode("lead", contact.lead_id),
-        "name": contact.name,
-        "display_name": str(contact),
-        "title": contact.title,
-        "emails": [{**entry, "is_unsubscribed": False} for entry in contact.emails],
-        "phones": [{**entry, "phone_formatted": entry["phone"], "country": None} for entry in contact.phones],
-        "urls": contact.urls,
-        "integration_links": [],
-        **_audit(request, contact),
-        **custom_json(request, catalog(request.organization).contact_uses, contact.values),
-    }
-
-
-def leads_json(request: HttpRequest, leads: Sequence[Lead]) -> list[dict[str, Any]]:
-    """Return leads with their contacts and open tasks: two queries, whatever the number."""
-    contacts: dict[int, list[Contact]] = {lead.pk: [] for lead in leads}
-    for contact in Contact.objects.filter(lead_id__in=contacts).order_by("pk"):
-        contacts[contact.lead_id].append(contact)
-    tasks: dict[int, list[Task]] = {lead.pk: [] for lead in leads}
-    for task in Task.objects.filter(lead_id__in=tasks, done_at=None).select_related("lead").order_by("pk"):
-        tasks[task.lead_id].append(task)
-    return [_lead_json(request, lead, contacts[lead.pk], tasks[lead.pk]) for lead in leads]
-
-
-def _lead_json(request: HttpRequest, lead: Lead, contacts: list[Contact], tasks: list[Task]) -> dict[str, Any]:
-    uses = catalog(request.organization).lead_uses
-    flat = custom_json(request, uses, lead.values)
-    by_name = {use.field.name: flat[key] for use in uses if (key := f"custom.{use.field.public_id}") in flat}
-    label = {row.pk: row.label for row in status_rows(request)}.get(lead.status_id)
-    return {
-        "id": lead.public_id,
-        "name": lead.name,
-        "display_name": lead.name,
-        "description": lead.description,
-        "url": lead.url or None,
-        "html_url": f"{settings.BASE_URL}/o/{request.organization.slug}/leads/{lead.public_id}/",
-        "status_id": ids.encode("stat", lead.status_id),
-        "status_label": label,
-        "contact_ids": [contact.public_id for contact in contacts],
-        "contacts": [contact_json(request, contact) for contact in contacts],
-        "addresses": lead.addresses,
-        "opportunities": [],
-        "tasks": [task_json(request, task) for task in tasks],
-        "integration_links": [],
-        "primary_email": next((contact.emails[0] for contact in contacts if contact.emails), None),
-        "primary_phone": next((contact.phones[0] for contact in contacts if contact.phones), None),
-        "source": lead.source,
-        **_audit(request, lead),
-        "custom": by_name,
-        **flat,
-    }
-
-
-def status_rows(request: HttpRequest) -> list[LeadStatus]:
-    if not hasattr(request, "lead_statuses"):
-        request.lead_statuses = statuses()
-    return request.lead_statuses
-
-
-def status_json(request: HttpRequest, status: LeadStatus) -> dict[str, Any]:
-    return {
-        "id": status.public_id,
-        "label": status.label,
-        "color": status.color or None,
-        "organization_id": request.organization.public_id,
-    }
-
-
-def task_json(request: HttpRequest, task: Task) -> dict[str, Any]:
-    return {
-        "id": task.public_id,
-        "_type": "lead",
-        "object_type": None,
-        "object_id": None,
-        "lead_id": ids.encode("lead", task.lead_id),
-        "lead_name": task.lead.name,
-        "text": task.text,
-        "date": task.due_date.isoformat() if task.due_date else None,
-        "due_date": task.due_date.isoformat() if task.due_date else None,
-        "is_dateless": task.due_date is None,
-        "is_complete": task.done_at is not None,
-        "assigned_to": user_id_of(task.assigned_to_id),
-        "assigned_to_name": name_of(request, task.assigned_to_id),
-        "organization_id": request.organization.public_id,
-        "created_by": user_id_of(task.created_by_id),
-        "created_by_name": name_of(request, task.created_by_id),
-        "date_created": stamp(task.date_created),
-        "date_updated": stamp(task.date_updated),
-    }
-
-
-organization_parts.append(
-    lambda request: {"lead_statuses": [status_json(request, row) for row in status_rows(request)]}
-)
-
-
-@renders("lead")
-def _render_leads(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
-    rows = list(visible_leads(request.actor).filter(pk__in=pks))
-    return dict(zip([row.pk for row in rows], leads_json(request, rows), strict=True))
-
-
-@renders("contact")
-def _render_contacts(request: HttpRequest, pks: list[int]) -> dict[int, dict[str, Any]]:
-    return {row.pk: contact_json(request, row) for row in visible_contacts(request.actor).filter(pk__in=pks)}
 
 
 # --- leads ------------------------------------------------------------------------------------------------------------
@@ -215,9 +86,11 @@ def list_leads(request: HttpRequest) -> Any:
             request.actor, parse(smart_view_for(request.actor, view_id).query, request.actor), "lead"
         )
         rows = rows.filter(pk__in=RawSQL(sql, params))
+    wanted = wanted_keys(request)
     return listing(
-        request, rows.order_by(*order), lambda page: leads_json(request, page), maximum=200, max_skip=35_000, total=True
-    )
+        request, lead_columns(rows.order_by(*order), wanted), lambda page: leads_json(request, page, wanted),
+        maximum=200, max_skip=35_000, total=True,
+    )  # fmt: skip
 
 
 @router.post("/lead/", summary="Create a lead", openapi_extra=shows(LEAD, sends={
@@ -275,7 +148,7 @@ def merge_leads(request: HttpRequest, body: MergeBody) -> Any:
 
 @router.get("/lead/{lead_id}/", summary="One lead", openapi_extra=shows(LEAD))
 def get_lead(request: HttpRequest, lead_id: str) -> Any:
-    return leads_json(request, [lead_for(request.actor, lead_id)])[0]
+    return leads_json(request, [lead_for(request.actor, lead_id)], wanted_keys(request))[0]
 
 
 @router.put(
@@ -338,10 +211,17 @@ def create_contact(request: HttpRequest, body: ContactBody) -> Any:
     return contact_json(request, services.create_contact(request.actor, lead, **contact))
 
 
-def lead_given(request: HttpRequest, lead_id: Any, key: str = "lead_id") -> Lead:
-    """Return the lead a body names under `key`; a missing or foreign one is the field's error, not a 404."""
+def lead_given(request: HttpRequest, lead_id: Any, key: str = "lead_id", *, whole: bool = True) -> Lead:
+    """Return the lead a body names under `key`; a missing or foreign one is the field's error, not a 404.
+
+    Without `whole` only its name is loaded, which is all that writing something on it takes.
+    """
     if not lead_id:
         raise InvalidInput(fields={key: "This field is required."})
+    if not whole:
+        rows = visible_leads(request.actor).filter(pk=ids.decode("lead", lead_id))
+        for lead in rows.only("pk", "organization_id", "name")[:1]:
+            return lead
     try:
         return lead_for(request.actor, lead_id)
     except NotFound as error:

@@ -22,7 +22,8 @@ from crm.api import (
 )  # fmt: skip
 from crm.permissions import visible_lead_filter
 from leads import services
-from leads.api import lead_given, status_json, status_rows, task_json
+from leads.api import lead_given
+from leads.api_objects import status_json, status_rows, task_json
 from leads.models import Task
 from leads.queries import (
     status_for,

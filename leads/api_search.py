@@ -11,6 +11,7 @@ from ninja import Router
 from crm import ids
 from crm.api import (
     Body,
+    keys_named,
     pick,
     renderer_of,
     shows,
@@ -95,18 +96,15 @@ def _search_cursor(cursor: str | None) -> tuple[int, str]:
 
 
 def _rows(request: HttpRequest, object_type: str, prefix: str, pks: Iterable[int], fields: Any) -> list[dict[str, Any]]:
-    pks = list(pks)
-    wanted = None
+    """Return what was found: ids only, unless `_fields` names keys of the object type."""
+    pks, wanted = list(pks), None
     if isinstance(fields, Mapping):
-        wanted = (
-            fields.get(object_type)
-            or fields.get(object_type.partition(".")[2])
-            or fields.get(object_type.partition(".")[0])
-        )
+        family, _, kind = object_type.partition(".")
+        wanted = fields.get(object_type) or fields.get(kind) or fields.get(family)
+    names = ",".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted or "")
     whole: dict[int, dict[str, Any]] = {}
-    if wanted and (render := renderer_of(object_type)):
-        whole = render(request, pks)
-    names = ",".join(str(name) for name in wanted) if wanted else ""
+    if names and (render := renderer_of(object_type)):
+        whole = render(request, pks, keys_named(names))
     return [
         {"__object_type": object_type, "id": ids.encode(prefix, pk), **pick(whole.get(pk, {}), names)} for pk in pks
     ]

@@ -9,8 +9,9 @@ from django.http import HttpRequest
 from ninja import Router
 
 from crm import ids
-from crm.api import Body, listed, listing, shows, stamp, user_id_of
+from crm.api import Body, Wanted, gates, listed, listing, renders, shows, stamp, user_id_of, words
 from crm.errors import InvalidInput
+from crm.models import Event
 from leads.models import SmartView
 from leads.queries import smart_view_for, smart_views_for
 from leads.search.language import object_type_of
@@ -56,6 +57,35 @@ def view_json(request: HttpRequest, view: SmartView) -> dict[str, Any]:
         "date_created": stamp(view.date_created),
         "date_updated": stamp(view.date_updated),
     }
+
+
+@renders("saved_search")
+def _render_views(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
+    return {row.pk: view_json(request, row) for row in smart_views_for(request.actor) if row.pk in pks}
+
+
+@gates("saved_search")
+def _may_have_seen(request: HttpRequest, gone: Event) -> bool:
+    """A deleted view: whoever deleted it, and everybody when it was shared with all."""
+    return gone.user_id == request.actor.user_id or bool((gone.before or {}).get("shared"))
+
+
+@words("saved_search")
+def _state_in_words(request: HttpRequest, state: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"columns": "selected_fields", "shared": "is_shared", "lists": "type"}
+    found = {
+        names.get(key, key): value for key, value in state.items() if key not in ("query", "sort", "text", "teams")
+    }
+    if "teams" in state:
+        found["shared_with"] = [ids.encode("group", number) for number in state["teams"] or ()]
+    if "text" in state:
+        found["query"] = state["text"] or None
+    if state.get("query"):
+        sort = sort_json(state.get("sort") or "", state["query"])
+        found["s_query"] = {"query": state["query"], "results_limit": None, "sort": sort}
+    elif "query" in state or "sort" in state:
+        found["s_query"] = None
+    return found
 
 
 def _names_me(tree: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -106,7 +107,8 @@ def log_activity(
         if status == PUBLISHED and kind.is_custom:
             count_first_publishes(actor.organization)
         try:
-            with transaction.atomic():
+            # Only an external id can be taken, so only then something has to be undone without the whole.
+            with transaction.atomic() if external_id else nullcontext():
                 activity = Activity.unscoped.create(
                     organization=actor.organization, lead=lead, type_id=kind.id, status=status, values=values,
                     user=user or actor.user, contact=contact, created_by=created_by or actor.user, updated_by=actor.user,
@@ -122,9 +124,11 @@ def log_activity(
         if status == PUBLISHED:
             insert_index_many(index_rows(known, lead.pk, activity.pk, values))
             count_published([(activity.type_id, activity.lead_id, activity.activity_at)])
-        events.record(actor, "created", event_type(kind), activity.pk, lead_id=lead.pk, after=activity_state(activity))
+        state = activity_state(activity)
+        told = [events.EventRow("created", event_type(kind), activity.pk, lead.pk, after=state)]
         if status == PUBLISHED and kind.is_custom:
-            events.record(actor, "published", event_type(kind), activity.pk, lead_id=lead.pk)
+            told.append(events.EventRow("published", event_type(kind), activity.pk, lead.pk))
+        events.record_many(actor, told)
         if status == PUBLISHED:
             run_rules(actor, [(activity.pk, kind.id)])
     return activity

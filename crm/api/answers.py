@@ -35,20 +35,39 @@ def no_content() -> HttpResponse:
     return HttpResponse(status=204)
 
 
+def keys_named(wanted: str) -> frozenset[str] | None:
+    """Return the keys of a comma-joined `_fields`; None when it asks for all."""
+    keys = frozenset(key.strip() for key in wanted.split(",") if key.strip())
+    return None if not keys or "_all" in keys else keys
+
+
+def wanted_keys(request: HttpRequest) -> frozenset[str] | None:
+    """Return the keys that `_fields` of the query string asks for; None when it asks for all."""
+    return keys_named(request.GET.get("_fields", ""))
+
+
 def pick(data: Any, wanted: str) -> Any:
     """Return an object, or the objects of a list, with the top-level keys that `_fields` names."""
-    keys = [key.strip() for key in wanted.split(",") if key.strip()]
-    if not keys or "_all" in keys or not isinstance(data, dict):
+    keys = keys_named(wanted)
+    if keys is None or not isinstance(data, dict):
         return data
     if isinstance(data.get("data"), list) and "has_more" in data:
-        return {**data, "data": [pick(row, wanted) for row in data["data"]]}
+        return {**data, "data": [_picked(row, keys) for row in data["data"]]}
+    return _picked(data, keys)
+
+
+def _picked(row: Any, keys: frozenset[str]) -> Any:
+    if not isinstance(row, dict):
+        return row
     flat = "custom" in keys
-    return {key: value for key, value in data.items() if key in keys or (flat and key.startswith("custom."))}
+    return {key: value for key, value in row.items() if key in keys or (flat and key.startswith("custom."))}
 
 
 def stamp(moment: datetime | None) -> str | None:
     """`2021-07-13T11:39:05.012000+00:00`: never a `Z`, which Close's own scripts cannot read."""
-    return moment.astimezone(UTC).isoformat() if moment else None
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()
 
 
 def naive_stamp(moment: datetime | None) -> str | None:

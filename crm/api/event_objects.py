@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from crm import ids
 from crm.api.answers import naive_stamp, stamp
-from crm.api.objects import gate_of, renderer_of
-from crm.api.values import custom_json, lookups, user_id_of
+from crm.api.objects import gate_of, in_words, renderer_of
+from crm.api.values import lookups, user_id_of
 from crm.customfields.catalog import Use, catalog
 from crm.models import Event
 from crm.permissions import Perm, can_view_field, has
@@ -94,19 +94,26 @@ def head_of(row: Event) -> Event:
 def _tell(request: HttpRequest, rows: Sequence[Event]) -> _Story:
     story, by_type = _Story(), defaultdict(set)
     for row in rows:
-        by_type[row.object_type].add(row.object_id)
+        if not _is_about_many(row):
+            by_type[row.object_type].add(row.object_id)
     about = Q()
     for object_type, numbers in by_type.items():
         about |= Q(object_type=object_type, object_id__in=numbers)
     since = _bucket(min(row.date_created for row in rows))
-    related = Event.objects.filter(about, date_created__gte=since).order_by("-pk")[:MAX_RELATED]
+    found = Event.objects.filter(about, date_created__gte=since).order_by("-pk")[:MAX_RELATED]
+    related = [row for row in found if not _is_about_many(row)] if by_type else []
     for row in sorted({row.pk: row for row in (*related, *rows)}.values(), key=lambda row: row.pk):
         story.events[row.object_type, row.object_id].append(row)
     for object_type, numbers in by_type.items():
         if render := renderer_of(object_type):
-            for number, shown in render(request, sorted(numbers)).items():
+            for number, shown in render(request, sorted(numbers), None).items():
                 story.objects[object_type, number] = shown
     return story
+
+
+def _is_about_many(row: Event) -> bool:
+    """Is it a new order of things? Then its number names none of them."""
+    return row.changed == ["order"]
 
 
 def _bucket(moment: datetime) -> datetime:
@@ -116,30 +123,31 @@ def _bucket(moment: datetime) -> datetime:
 
 def _together(known: Iterable[Event], row: Event) -> list[Event]:
     """Return the updates that are one event with this one, oldest first."""
-    if row.action != "updated":
+    if row.action != "updated" or _is_about_many(row):
         return [row]
     mine = (row.user_id, row.api_key_id, row.door, _bucket(row.date_created))
     return [
         other
         for other in known
         if other.action == "updated"
+        and not _is_about_many(other)
         and (other.user_id, other.api_key_id, other.door, _bucket(other.date_created)) == mine
     ] or [row]
 
 
 def _may_see(request: HttpRequest, story: _Story, row: Event) -> bool:
     actor, key = request.actor, (row.object_type, row.object_id)
-    if key in story.objects:
+    if key in story.objects and not _is_about_many(row):
         return True
     manages = has(actor, Perm.MANAGE_ORGANIZATION)
-    if renderer_of(row.object_type) is None:
+    if renderer_of(row.object_type) is None or _is_about_many(row):
         return bool(manages) or row.user_id == actor.user_id
     # It is not there, or not for this actor: what was deleted is judged by what the log kept of it.
     gone = story.gone(key)
     if gone is None or not (has(actor, Perm.VIEW_ALL_LEADS) or row.user_id == actor.user_id):
         return False
     gate = gate_of(row.object_type)
-    return gate is None or gate(request, gone.before or {})
+    return gate is None or gate(request, gone)
 
 
 def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], whole: bool = False) -> dict[str, Any]:
@@ -152,8 +160,8 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         if row.action == "deleted":
             previous = _whole(request, row, row.before)
         elif _changes(row):
-            previous = _shown(request, {key: before.get(key) for key in changed})
-    prefix = prefix_of(row.object_type)
+            previous = _shown(request, row.object_type, {key: before.get(key) for key in changed})
+    prefix = "" if _is_about_many(row) else prefix_of(row.object_type)
     return {
         "id": row.public_id,
         "action": row.action,
@@ -166,7 +174,7 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         "api_key_id": ids.encode("api", row.api_key_id) if row.api_key_id else None,
         "oauth_client_id": None,
         "oauth_scope": None,
-        "changed_fields": sorted(_shown(request, dict.fromkeys(changed))) if _changes(row) else [],
+        "changed_fields": sorted(_shown(request, row.object_type, dict.fromkeys(changed))) if _changes(row) else [],
         "previous_data": previous,
         "data": now,
         "meta": {**row.meta, "door": row.door},
@@ -206,7 +214,7 @@ def _as_of(request: HttpRequest, story: _Story, row: Event) -> dict[str, Any]:
         return _whole(request, row, row.after)
     for later in reversed(story.events[key]):
         if later.pk > row.pk and _changes(later):
-            found |= _shown(request, later.before or {})
+            found |= _shown(request, later.object_type, later.before or {})
     if row.action != "deleted" and "date_updated" in found:
         found["date_updated"] = stamp(row.date_created)
     return {name: value for name, value in found.items() if value is not None or not name.startswith("custom.")}
@@ -214,25 +222,25 @@ def _as_of(request: HttpRequest, story: _Story, row: Event) -> dict[str, Any]:
 
 def _whole(request: HttpRequest, row: Event, state: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a stored state with the ids that every object carries."""
-    prefix = prefix_of(row.object_type)
+    prefix = "" if _is_about_many(row) else prefix_of(row.object_type)
     return {
         "id": ids.encode(prefix, row.object_id) if prefix else None,
         "organization_id": request.organization.public_id,
         **({"lead_id": ids.encode("lead", row.lead_id)} if row.lead_id else {}),
-        **_shown(request, state or {}),
+        **_shown(request, row.object_type, state or {}),
     }
 
 
-def _shown(request: HttpRequest, state: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(request: HttpRequest, object_type: str, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored state in the API's words, without the fields the actor may not see."""
     uses = _uses(request)
     found: dict[str, Any] = {}
-    for key, value in state.items():
+    for key, value in in_words(request, object_type, state).items():
         number = key.removeprefix("custom.")
         if key != number and number.isdecimal():
             use = uses.get(int(number))
             if use is not None and value is not None:
-                found |= custom_json(request, [use], {number: value})
+                found[f"custom.{use.field.public_id}"] = use.field.kind.to_api(value, use.field, lookups(request))
             elif use is not None:
                 found[f"custom.{use.field.public_id}"] = None
         elif key in _IDS:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 
-Renderer = Callable[[HttpRequest, list[int]], dict[int, dict[str, Any]]]
+if TYPE_CHECKING:
+    from crm.models import Event
+
+# The keys that are asked for; None: all.
+Wanted = AbstractSet[str] | None
+# Row ids → the objects the actor may see, by row id.
+Renderer = Callable[[HttpRequest, list[int], Wanted], dict[int, dict[str, Any]]]
 _renderers: dict[str, Renderer] = {}
 
 
 def renders(*object_types: str) -> Callable[[Renderer], Renderer]:
-    """Register how `/data/search/` turns row ids of these object types into objects."""
+    """Register how searches and events turn row ids of these object types into objects; more keys than wanted may come."""
 
     def decorate(function: Renderer) -> Renderer:
         _renderers.update(dict.fromkeys(object_types, function))
@@ -26,8 +33,8 @@ def renderer_of(object_type: str) -> Renderer | None:
     return _renderers.get(object_type) or _renderers.get(object_type.partition(".")[0])
 
 
-# May the actor have seen a gone object of this kind, given its last stored state?
-Gate = Callable[[HttpRequest, Mapping[str, Any]], bool]
+# May the actor have seen a gone object of this kind, given the event of its end, which keeps its last state?
+Gate = Callable[[HttpRequest, "Event"], bool]
 _gates: dict[str, Gate] = {}
 
 
@@ -43,6 +50,26 @@ def gates(object_type: str) -> Callable[[Gate], Gate]:
 
 def gate_of(object_type: str) -> Gate | None:
     return _gates.get(object_type) or _gates.get(object_type.partition(".")[0])
+
+
+# What the event log keeps of an object, in the API's words. A part of a state has a part of the keys.
+Wording = Callable[[HttpRequest, Mapping[str, Any]], dict[str, Any]]
+_wordings: dict[str, Wording] = {}
+
+
+def words(object_type: str) -> Callable[[Wording], Wording]:
+    """Register how a family's stored states are said; values may be None where only the keys are asked for."""
+
+    def decorate(function: Wording) -> Wording:
+        _wordings[object_type] = function
+        return function
+
+    return decorate
+
+
+def in_words(request: HttpRequest, object_type: str, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    say = _wordings.get(object_type) or _wordings.get(object_type.partition(".")[0])
+    return say(request, state) if say else state
 
 
 def shows(

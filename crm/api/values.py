@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.http import HttpRequest
 
 from crm import ids
-from crm.customfields.catalog import Use
+from crm.customfields.catalog import Field, Use
 from crm.customfields.lookups import Lookups, UserRef
 from crm.errors import InvalidInput
 from crm.fieldkinds import InvalidValue, many
@@ -24,6 +24,9 @@ def lookups(request: HttpRequest) -> Lookups:
 
 
 def name_of(request: HttpRequest, user_id: int | None) -> str | None:
+    """Return a member's name. The asker's own needs no look-up."""
+    if user_id == request.actor.user_id:
+        return str(request.actor.user.full_name)
     found: UserRef | None = lookups(request).user(user_id)
     return found.name if found else None
 
@@ -42,14 +45,30 @@ def member_user(request: HttpRequest, text: Any, key: str) -> User | None:
     return User.objects.get(pk=ref.id)
 
 
-def custom_json(request: HttpRequest, uses: Iterable[Use], values: Mapping[str, Any]) -> dict[str, Any]:
+def custom_json(request: HttpRequest, uses: Sequence[Use], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return flat `custom.cf_…` keys of the fields that hold a value and that the actor may see."""
-    found = {}
-    for use in uses:
-        stored = values.get(str(use.field.id))
-        if stored is not None and can_view_field(request.actor, use):
-            found[f"custom.{use.field.public_id}"] = use.field.kind.to_api(stored, use.field, lookups(request))
-    return found
+    known = lookups(request)
+    return {
+        key: field.kind.to_api(stored, field, known)
+        for number, key, field in _shown_uses(request, uses)
+        if (stored := values.get(number)) is not None
+    }
+
+
+def _shown_uses(request: HttpRequest, uses: Sequence[Use]) -> list[tuple[str, str, Field]]:
+    """Return the fields the actor may see with their keys in storage and in answers, found out once per request."""
+    known: dict[int, Any] = request.__dict__.setdefault("shown_uses", {})
+    # The uses are kept beside what was found: an id of Python's is one object's only as long as that lives.
+    kept = known.get(id(uses))
+    if kept is None:
+        found = [
+            (str(use.field.id), f"custom.{use.field.public_id}", use.field)
+            for use in uses
+            if can_view_field(request.actor, use)
+        ]
+        kept = known[id(uses)] = (uses, found)
+    shown: list[tuple[str, str, Field]] = kept[1]
+    return shown
 
 
 def custom_given(

@@ -31,15 +31,22 @@ from leads.models import Lead
 
 
 @cache
-def sample() -> tuple[int, int, list[int]]:
-    """Return an activity that the API logged, its lead, and its events: what is inserted are copies of them."""
+def sample() -> tuple[int, int, list[int], list[tuple[str, Any, Any]]]:
+    """Return an activity that the API logged, its lead, its events and its index rows: what is inserted are copies of them."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT a.id, a.lead_id FROM activities_activity a JOIN activities_activitytype t ON t.id = a.type_id WHERE t.builtin = '' ORDER BY a.id LIMIT 1")  # fmt: skip
         number, lead = cursor.fetchone()
         cursor.execute(
-            "SELECT id FROM crm_event WHERE object_type = 'activity.custom_activity' AND object_id = %s", [number]
+            "SELECT id FROM crm_event WHERE object_type = 'activity.custom_activity' AND object_id = %s ORDER BY id LIMIT 2",
+            [number],
         )
-        return number, lead, [row[0] for row in cursor.fetchall()]
+        events = [row[0] for row in cursor.fetchall()]
+        index = []
+        for model in (ValueText, ValueNumber, ValueMoment, ValueRef):
+            table = model._meta.db_table
+            cursor.execute(f"SELECT field_id, v FROM {table} WHERE lead_id = %s AND record_key = %s", [lead, number])
+            index += [(table, field, v) for field, v in cursor.fetchall()]
+        return number, lead, events, index
 
 
 @cache
@@ -51,15 +58,14 @@ def columns(model: Any, *without: str) -> str:
 def create(request: HttpRequest) -> JsonResponse:
     """Insert what the API inserts for one activity: its row, its index, the facts, the month's counter, its two events."""
     json.loads(request.body)
-    number, lead, events = sample()
+    number, lead, events, index = sample()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"UPDATE {UsageCounter._meta.db_table} SET used = used + 1")
         names = columns(Activity)
         cursor.execute(f"INSERT INTO activities_activity ({names}) SELECT {names} FROM activities_activity WHERE id = %s RETURNING id", [number])  # fmt: skip
         new = cursor.fetchone()[0]
-        for model in (ValueText, ValueNumber, ValueMoment, ValueRef):
-            table = model._meta.db_table
-            cursor.execute(f"INSERT INTO {table} (field_id, lead_id, record_key, v) SELECT field_id, lead_id, %s, v FROM {table} WHERE lead_id = %s AND record_key = %s", [new, lead, number])  # fmt: skip
+        for table, field, v in index:
+            cursor.execute(f"INSERT INTO {table} (field_id, lead_id, record_key, v) VALUES (%s, %s, %s, %s)", [field, lead, new, v])  # fmt: skip
         cursor.execute(f"UPDATE {LeadActivityFact._meta.db_table} SET count = count + 1 WHERE lead_id = %s", [lead])
         cursor.execute(
             f"UPDATE {Lead._meta.db_table} SET last_activity_at = %s WHERE id = %s", ["2026-03-01 00:00:00+00:00", lead]
