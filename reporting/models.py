@@ -1,4 +1,4 @@
-"""Saved reports and their tiles."""
+"""Saved reports and their tiles, and numbers of past days that are kept (`reporting.kept`)."""
 
 from __future__ import annotations
 
@@ -54,3 +54,35 @@ class Tile(TenantModel):
     @property
     def public_id(self) -> str:
         return ids.encode("tile", self.pk)
+
+
+class DayNumbers(TenantModel):
+    """One day of one number about a type: `cells` are what each group holds and the columns of the aggregate, as JSON.
+
+    `number` names it (`reporting.kept`). Written and read on PostgreSQL only; may be deleted at any time.
+    """
+
+    type_id = models.BigIntegerField()
+    number = models.CharField(max_length=500)
+    day = models.DateField()
+    cells = models.TextField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["type_id", "number", "day"], name="day_numbers_once")]
+        indexes: ClassVar = [models.Index(fields=["type_id", "day"], name="day_numbers_of_day")]
+
+    def __str__(self) -> str:
+        return f"{self.number} on {self.day}"
+
+
+class ChangedDay(TenantModel):
+    """A day of a type that was written to after numbers of it were kept. Made by the database itself."""
+
+    type_id = models.BigIntegerField()
+    day = models.DateField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["type_id", "day"], name="changed_day")]
+
+    def __str__(self) -> str:
+        return str(self.day)

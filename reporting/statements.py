@@ -26,6 +26,7 @@ from crm.models import Membership
 from leads.search.language import CustomValue
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, one_of
+from reporting import kept
 from reporting.metrics.aggregates import COUNT, LEADS, Aggregate, SqliteMedian
 from reporting.metrics.kinds import Measure
 from reporting.metrics.selections import Place
@@ -49,14 +50,49 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     """Return, for each combination of the dimensions that has records, the aggregate's columns. One statement.
 
     A bucket's number is that of the boundary it starts at; times outside of all boundaries are left out by the caller's
-    selection. A record whose field holds several values is in several groups.
+    selection. A record whose field holds several values is in several groups. Days that are kept are not counted again.
     """
+    places = [row.place for row in dimensions if row.place is not None]
+    if not any(row.only for row in dimensions):
+        count: kept.Count = lambda part: _by_day(actor, part, zone, places)  # noqa: E731
+        if (found := kept.by_day(actor, measure, zone, places, count)) is not None:
+            return _days_to_buckets(_of_days(found, dimensions), dimensions, zone)
     selection = measure.selection
     stored = (
         measure.aggregate is COUNT
         and selection.has_stored_day(actor, zone)
         and all(row.bounds or row.place == selection.source.column("created_by") for row in dimensions)
     )
+    found_now = _counted(actor, measure, zone, dimensions, stored=stored)
+    return _days_to_buckets(found_now, dimensions, zone) if stored else found_now
+
+
+def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place]) -> kept.ByDay:
+    """Return the groups of each stored day, counted afresh."""
+    day = Dimension(bounds=(datetime.max.replace(tzinfo=UTC),))
+    found: kept.ByDay = {}
+    groups = _counted(actor, measure, zone, [day, *(Dimension(place=place) for place in places)], stored=True)
+    for (day_of, *holds), rows in groups.items():
+        found.setdefault(_day(day_of), []).extend((tuple(holds), row) for row in rows)
+    return found
+
+
+def _of_days(found: kept.ByDay, dimensions: Sequence[Dimension]) -> Groups:
+    """Return cells of days in the order of the dimensions, a day where a dimension has boundaries."""
+    groups: Groups = {}
+    for day, cells in found.items():
+        for holds, columns in cells:
+            rest = iter(holds)
+            key = tuple(day if dimension.bounds else next(rest) for dimension in dimensions)
+            groups.setdefault(key, []).append(columns)
+    return groups
+
+
+def _counted(
+    actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Sequence[Dimension], *, stored: bool
+) -> Groups:
+    """Return what one statement counts. `stored`: by the stored day, in place of a bucket."""
+    selection = measure.selection
     keys: list[Sql] = []
     joins: list[Sql] = []
     more: list[Sql] = []
@@ -96,7 +132,7 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     found: Groups = {}
     for row in _rows(statement):
         found.setdefault(tuple(row[: len(keys)]), []).append(tuple(row[len(keys) :]))
-    return _days_to_buckets(found, dimensions, zone) if stored else found
+    return found
 
 
 def _days_to_buckets(found: Groups, dimensions: Sequence[Dimension], zone: ZoneInfo) -> Groups:

@@ -57,6 +57,7 @@ class Aggregate:
     """`columns` are SQL; `value` makes the number of the rows that have them (several rows only when it `folds`)."""
 
     folds: ClassVar[bool] = True
+    key: str = ""  # names it among the numbers that are kept
     empty: ClassVar[Decimal | None] = None
 
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
@@ -67,6 +68,7 @@ class Aggregate:
 
 
 class Count(Aggregate):
+    key = "count"
     empty = Decimal(0)
 
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
@@ -91,6 +93,7 @@ class CountLeads(Aggregate):
 
 
 class Total(Aggregate):
+    key = "sum"
     empty = Decimal(0)
 
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
@@ -101,6 +104,8 @@ class Total(Aggregate):
 
 
 class Average(Aggregate):
+    key = "average"
+
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
         amount = amount or Sql("0")
         return [fill("SUM({})", amount), fill("COUNT({})", amount)]
@@ -113,7 +118,7 @@ class Average(Aggregate):
 
 class Extreme(Aggregate):
     def __init__(self, name: str, pick: Callable[[list[Decimal]], Decimal]) -> None:
-        self.name, self.pick = name, pick
+        self.name, self.pick, self.key = name, pick, name.lower()
 
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
         return [fill(f"{self.name}({{}})", amount or Sql("0"))]

@@ -22,7 +22,7 @@ from crm.errors import InvalidInput
 from crm.models import Membership
 from crm.permissions import lead_visibility
 from leads.search.compiler import Compiler, Row
-from leads.search.language import All, CustomValue, MomentIn, Node, OneOf, Query, Where, parse
+from leads.search.language import All, CustomValue, Exists, MomentIn, Node, OneOf, Query, Where, parse
 from leads.search.moments import Clock, LocalDay
 from leads.search.sources import LEAD, Column, Source
 from leads.search.sql import Sql, both, fill, one_of
@@ -98,11 +98,17 @@ class Selection:
         return Query(self.source, All(nodes))
 
     # --- the condition that counts ------------------------------------------------------------------------------------
-    def has_stored_day(self, actor: Membership, zone: ZoneInfo) -> bool:
-        """Return whether `created_on` says the day, and the index that has it and the author answers everything asked."""
-        plain = all(isinstance(node, Where) and node.field == self.source.column("created_by") for node in self.nodes)
+    def has_stored_day(self, actor: Membership, zone: ZoneInfo, *, by_choice: bool = False) -> bool:
+        """Return whether `created_on` says the day, and the index that has it and the author answers everything asked.
+
+        `by_choice`: conditions on what fields hold, as ids, are no hindrance.
+        """
+        author = self.source.column("created_by")
         return (
-            plain
+            all(
+                isinstance(node, Where) and (node.field == author or (by_choice and _by_id(node)))
+                for node in self.nodes
+            )
             and not self.of_leads
             and self.when == "date_created"
             and zone.key == actor.organization.timezone
@@ -129,6 +135,10 @@ class Selection:
         if by_stored_day and self.days is not None:
             dated = [Sql("r.created_on >= %s AND r.created_on <= %s", (self.days.start, self.days.end))]
         return both([base, *dated, *([visible] if visible else []), *(compiler.test(node, row) for node in rest)])
+
+
+def _by_id(node: Where) -> bool:
+    return isinstance(node.field, CustomValue) and isinstance(node.condition, OneOf | Exists)
 
 
 def activities(types: tuple[TypeInfo, ...], when: str = "date_created", who: Place | None = None) -> Selection:

@@ -73,8 +73,8 @@ def change_of(metric: Metric, total: Decimal | None, previous: Decimal | None) -
 def series(actor: Membership, metric: Metric, filters: Filters, step: str = "", split: Place | None = None) -> Series:
     """Return a metric's total, its change, and one bar per bucket, empty buckets included.
 
-    One statement for each measure that folds, two for one that does not (different leads, median); one or two more
-    for a split.
+    One statement for each measure that folds, two for one that does not (different leads, median); as many more for
+    a split.
     """
     period = filters.period
     step = period.readable(step)
@@ -134,11 +134,9 @@ def _lines(
     for measure in metric.measures:
         here = replace(measure, selection=measure.selection.on(Days(period.start, period.end)))
         place = Dimension(place=split, only=only)
+        bars = grouped(actor, here, period.zone, [place, Dimension(bounds=tuple(bounds[1:]))])
         per_measure.append(
-            (
-                grouped(actor, here, period.zone, [place, Dimension(bounds=tuple(bounds[1:]))]),
-                grouped(actor, here, period.zone, [place]),
-            )
+            (bars, _folded(bars) if measure.aggregate.folds else grouped(actor, here, period.zone, [place]))
         )
     held = {key[0] for _, totals in per_measure for key in totals}
     lines = []
@@ -168,6 +166,14 @@ def _lines(
         taken.add(color)
         found.append(Line(number, label, color, total, values))
     return tuple(found), len(lines) - len(shown)
+
+
+def _folded(bars: Groups) -> Groups:
+    """Return groups by (held, bucket) as groups by (held,)."""
+    totals: Groups = {}
+    for (held, _), rows in bars.items():
+        totals.setdefault((held,), []).extend(rows)
+    return totals
 
 
 def _only(measure: Measure, split: Place) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from crm.models import CustomField, Organization
 from crm.postgres import create_trigram_indexes
 from crm.tenancy import scope
 from leads.models import Contact, Lead
+from reporting.models import DayNumbers
 
 # An index row whose field or record is gone, or whose record is not published or moved to another lead.
 ORPHANS = """
@@ -48,6 +49,8 @@ class Command(BaseCommand):
             with scope(organization):
                 for more, fewer in reindex(organization, given["batch"], write=not given["check"]):
                     added, removed = added + more, removed + fewer
+                if not given["check"]:
+                    DayNumbers.objects.all().delete()  # they were counted from the index as it was
         if not chosen:
             removed += orphans(write=not given["check"])
         if given["check"] and (added or removed):
