@@ -15,11 +15,11 @@ from activities.models import Activity
 from activities.queries import TypeInfo, type_catalog, visible_activities, visible_types
 from activities.services.activities import update_activity
 from activities.services.bulk import Prepared, log_many
+from activities.services.missing_options import add_missing_options
 from crm import ids
 from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.cleaning import clean_values
 from crm.customfields.lookups import Lookups, UserRef
-from crm.customfields.services import add_options, field_for
 from crm.errors import InvalidInput, NotAllowed
 from crm.fieldkinds import fold, normal_phone
 from crm.imports.cleaning import RowCleaner
@@ -114,7 +114,7 @@ class _Chunk:
     def __init__(self, resource: ActivityResource, given: Sequence[Mapping[str, str]]) -> None:
         self.resource, self.actor, self.options = resource, resource.actor, resource.options
         if self.options.add_options:
-            self._add_missing_options(given)
+            add_missing_options(self.actor, resource.constant_type, given)
         self.types = type_catalog(self.actor.organization)
         self.known: Catalog = catalog(self.actor.organization)
         self.lookups = Lookups(self.actor.organization)
@@ -410,32 +410,6 @@ class _Chunk:
 
     def _show(self, use: Use, stored: Any) -> str:
         return use.field.kind.display(stored, use.field, self.lookups) if can_view_field(self.actor, use) else "…"
-
-    def _add_missing_options(self, given: Sequence[Mapping[str, str]]) -> None:
-        """Give choice fields the options that these rows hold and they lack."""
-        known = catalog(self.actor.organization)
-        types = type_catalog(self.actor.organization)
-        wanted: dict[int, dict[str, None]] = {}
-        for row in given:
-            text = row.get("custom_activity_type", "").strip()
-            kind = (types.by_public_id(text) or types.by_name(text)) if text else self.resource.constant_type
-            if kind is None:
-                continue
-            for use in known.uses(kind.fieldset_id):
-                if not use.field.kind.has_options or use.field.builtin or not can_edit_field(self.actor, use):
-                    continue
-                cell = row.get(f"custom.{use.field.public_id}") or row.get(f"custom.{use.field.name}") or ""
-                if not cell or cell is CLEARED:
-                    continue
-                offered = {option.label.casefold() for option in use.field.options if not option.removed}
-                ids_ = {option.public_id for option in use.field.options}
-                entries = use.field.kind.split(cell, use.field, Lookups(self.actor.organization))
-                for entry in entries if use.field.multiple else [cell]:
-                    label = entry.strip()
-                    if label and label.casefold() not in offered and label not in ids_ and len(label) <= 200:
-                        wanted.setdefault(use.field.id, {}).setdefault(label)
-        for field_id, labels in wanted.items():
-            add_options(self.actor, field_for(self.actor, ids.encode("cf", field_id)), labels)
 
 
 def _yes(text: str) -> bool:

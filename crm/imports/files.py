@@ -17,7 +17,7 @@ from pathlib import Path
 from crm.errors import InvalidInput
 from crm.imports.columns import Column
 
-MAX_BYTES = 300 * 1024 * 1024
+MAX_BYTES = 300_000_000
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 500
 MAX_CELL = 200_000

@@ -132,7 +132,7 @@ def test_the_complaints_go_in_come_out_and_go_back_edited(app: LiveApp, page: An
 
 MESSY = (
     "Firma;Datum;Dauer;Ergebnis;Ergebnis;Kommentar\r\n"
-    "Müller & Söhne;03/04/2024;15;gut;;erstes Gespräch\r\n"
+    "Müller & Söhne;03/04/2024;1,234;gut;;erstes Gespräch\r\n"
     "\r\n"
     "Köhler GmbH;05/04/2024;zwanzig;gut;;\r\n"
     ";;;;;\r\n"
@@ -159,8 +159,10 @@ def test_a_messy_spreadsheet_ends_with_everything_in_or_explained(app: LiveApp, 
     page.get_by_label("Create leads that are missing").check()
     page.get_by_role("button", name="Check every row").click()
     page.get_by_text("“03/04/2024” can be 3 April or 4 March.").wait_for()
+    page.get_by_text("“1,234” can be 1234 or 1.234.").wait_for()
     assert target(page, "Firma").input_value() == "lead_name", "what was chosen is still there"
     page.get_by_label("A date such as 03/04/2024 is").select_option(label="3 April (day first)")
+    page.get_by_label("A number such as 1,234 is").select_option("comma")
     check(page)
     assert axe(page) == []
     assert (tab(page, "New"), tab(page, "Failed")) == (2, 2)
