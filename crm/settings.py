@@ -246,7 +246,7 @@ RESULT_COLUMNS = ["leads.search.columns.columns", "activities.columns.columns"]
 # The lists that can be searched, saved, exported and changed in bulk.
 RESULT_LISTS = ["leads.views.kinds.LEADS", "leads.views.kinds.CONTACTS", "activities.views_list.ACTIVITIES"]
 # What can be done to everything a search finds.
-BULK_CHANGES = ["leads.services.bulk.CHANGES", "activities.services.bulk_changes.CHANGES"]
+BULK_CHANGES = ["leads.services.bulk_changes.CHANGES", "activities.services.bulk_changes.CHANGES"]
 
 # What must happen with a lead's activities when the lead is made, changes status or goes. Leads know nothing of activities.
 LEAD_OBSERVER = "activities.services.observer"

@@ -8,7 +8,7 @@ from crm.jobs import enqueue
 from crm.models import Membership
 from crm.tenancy import scope
 from leads.models import BulkAction
-from leads.services.bulk import run_bulk
+from leads.services.bulk import RUNNING, run_bulk
 
 
 def run_bulk_action(bulk_id: int) -> None:
@@ -22,3 +22,9 @@ def run_bulk_action(bulk_id: int) -> None:
             over = run_bulk(bulk, actor)
         if not over:
             enqueue("leads.tasks.run_bulk_action", bulk_id)
+
+
+def resume_bulk() -> None:
+    """Queue what a dead worker left, of every organization. A change that is in hand elsewhere takes turns, row by row once."""
+    for bulk_id in BulkAction.unscoped.filter(state__in=RUNNING).order_by("pk").values_list("pk", flat=True):
+        enqueue("leads.tasks.run_bulk_action", bulk_id)

@@ -15,7 +15,10 @@ from crm.errors import InvalidInput, NotFound
 from crm.models import Membership
 from crm.permissions import authorize, can_log
 from leads.queries import visible_leads
-from leads.services.bulk import Change, check_field, new_value, use_named
+from leads.services.bulk import Change, Part
+from leads.services.bulk_changes import check_field, check_part, member_named, new_value, use_named
+
+PARTS = (Part("user", "User", "member"),)
 
 
 def _type(actor: Membership, public_id: Any) -> TypeInfo:
@@ -52,6 +55,8 @@ def _uses(actor: Membership) -> Sequence[Use]:
 
 
 def _check_edit(actor: Membership, change: Mapping[str, Any]) -> str:
+    if "part" in change:
+        return check_part(actor, PARTS, change)
     return check_field(actor, _uses(actor), change)
 
 
@@ -64,6 +69,9 @@ def _activity(actor: Membership, number: int) -> Activity:
 
 def _edit(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
     activity = _activity(actor, number)
+    if "part" in change:
+        changed = update_activity(actor, activity, user=member_named(actor, change.get("value")))
+        return bool(changed.revision != activity.revision)
     kind = type_catalog(actor.organization).get(activity.type_id)
     uses = catalog(actor.organization).uses(kind.fieldset_id) if kind else ()
     if not any(use.field.public_id == change["field"] for use in uses):
@@ -81,6 +89,6 @@ def _delete(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
 
 CHANGES: dict[tuple[str, str], Change] = {
     ("lead", "log"): Change(_check_log, _log),
-    ("custom_activity", "edit"): Change(_check_edit, _edit),
+    ("custom_activity", "edit"): Change(_check_edit, _edit, PARTS),
     ("custom_activity", "delete"): Change(lambda actor, change: "Deleted", _delete),
 }

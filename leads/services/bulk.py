@@ -19,18 +19,13 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from crm import events, ids
-from crm.customfields.catalog import Use, catalog
 from crm.errors import InvalidInput, NotFound, TouchpointError
-from crm.fieldkinds import many
 from crm.jobs import enqueue
 from crm.models import Membership
-from crm.permissions import Perm, authorize, can_edit_field, has
+from crm.permissions import Perm, authorize, has
 from leads.models import BulkAction, Contact, Lead
-from leads.queries import statuses, visible_contacts, visible_leads
 from leads.search.language import Query, object_type_of, parse
 from leads.search.run import count, id_subquery, run
-from leads.services.contacts import delete_contact, update_contact
-from leads.services.leads import delete_lead, update_lead
 
 CHUNK = 50  # rows of one transaction
 AHEAD = 1000  # ids read at once
@@ -42,11 +37,24 @@ PERMS = {"edit": Perm.BULK_EDIT, "log": Perm.BULK_EDIT, "delete": Perm.BULK_DELE
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a record has besides custom fields and can be given to many at once. `editor`: `text` or `member`."""
+
+    key: str
+    label: str
+    editor: str = "text"
+
+
+@dataclass(frozen=True)
 class Change:
-    """`check` returns the change in words or raises; `apply` changes the row of this id and says whether anything differs."""
+    """`check` returns the change in words or raises; `apply` changes the row of this id and says whether anything differs.
+
+    `parts`: what an edit can give besides custom fields.
+    """
 
     check: Callable[[Membership, Mapping[str, Any]], str]
     apply: Callable[[Membership, int, Mapping[str, Any]], bool]
+    parts: tuple[Part, ...] = ()
 
 
 def change_for(lists: str, kind: str) -> Change:
@@ -253,127 +261,3 @@ def _ids(sql: str, params: Sequence[Any]) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return [row[0] for row in cursor.fetchall()]
-
-
-# --- the changes of leads and contacts --------------------------------------------------------------------------------
-OPERATIONS = ("replace", "add", "remove", "clear")
-
-
-def use_named(actor: Membership, uses: Sequence[Use], public_id: Any) -> Use:
-    """Return the field of a change; raises `InvalidInput` for one that is not there, `NotAllowed` for one not to edit."""
-    use = next((use for use in uses if use.field.public_id == public_id), None)
-    if use is None:
-        raise InvalidInput(fields={"field": "There is no such field here."})
-    authorize(can_edit_field(actor, use))
-    return use
-
-
-def check_field(actor: Membership, uses: Sequence[Use], change: Mapping[str, Any]) -> str:
-    """Return a change of a field in words, its value read once. Raises `InvalidInput`."""
-    use, operation = use_named(actor, uses, change.get("field")), change.get("operation", "replace")
-    if operation not in OPERATIONS:
-        raise InvalidInput(fields={"operation": f"“{operation}” is not known. Use one of: {', '.join(OPERATIONS)}."})
-    if operation in ("add", "remove") and not use.field.multiple:
-        raise InvalidInput(fields={"operation": f"{use.field.name} holds one value: replace or clear it."})
-    if operation == "clear":
-        return f"{use.field.name} is emptied"
-    shown = _read(actor, use, change.get("value"))
-    verb = {"replace": "becomes", "add": "gets", "remove": "loses"}[operation]
-    return f"{use.field.name} {verb} “{shown}”"
-
-
-def _read(actor: Membership, use: Use, raw: Any) -> str:
-    from crm.customfields.lookups import Lookups
-    from crm.fieldkinds import InvalidValue
-
-    kind, lookups = use.field.kind, Lookups(actor.organization)
-    if kind.refers_to == "contact":
-        return str(raw)
-    try:
-        stored = kind.clean(raw, use.field, lookups, actor.zone)
-    except InvalidValue as error:
-        raise InvalidInput(fields={"value": str(error)}) from None
-    if stored is None:
-        raise InvalidInput(fields={"value": f"Say what {use.field.name} should become, or choose to empty it."})
-    return str(kind.display(stored, use.field, lookups))
-
-
-def new_value(actor: Membership, use: Use, held: Any, change: Mapping[str, Any]) -> Any:
-    """Return the raw input that makes the change to what a record holds."""
-    operation, value = change.get("operation", "replace"), change.get("value")
-    if operation == "clear":
-        return None
-    if operation == "replace":
-        return value
-    from crm.customfields.lookups import Lookups
-
-    lookups = Lookups(actor.organization)
-    given = many(use.field.kind.clean(value, use.field, lookups, actor.zone))
-    kept = many(held)
-    found = [*kept, *(one for one in given if one not in kept)] if operation == "add" else [
-        one for one in kept if one not in given
-    ]  # fmt: skip
-    return use.field.kind.to_api(found, use.field, lookups) if found else None
-
-
-def _check_lead(actor: Membership, change: Mapping[str, Any]) -> str:
-    if "status" in change:
-        named = next((row for row in statuses() if row.public_id == change["status"]), None)
-        if named is None:
-            raise InvalidInput(fields={"status": "Choose a lead status."})
-        return f"Status becomes “{named.label}”"
-    return check_field(actor, catalog(actor.organization).lead_uses, change)
-
-
-def _lead(actor: Membership, number: int) -> Lead:
-    found = visible_leads(actor).filter(pk=number).first()
-    if found is None:
-        raise NotFound("The lead is gone.")
-    return found
-
-
-def _edit_lead(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
-    lead = _lead(actor, number)
-    before = lead.date_updated
-    if "status" in change:
-        return bool(update_lead(actor, lead, {"status": change["status"]}).date_updated != before)
-    use = use_named(actor, catalog(actor.organization).lead_uses, change["field"])
-    value = new_value(actor, use, lead.values.get(str(use.field.id)), change)
-    return bool(update_lead(actor, lead, {"custom": {use.field.public_id: value}}).date_updated != before)
-
-
-def _delete_lead(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
-    delete_lead(actor, _lead(actor, number))
-    return True
-
-
-def _check_contact(actor: Membership, change: Mapping[str, Any]) -> str:
-    return check_field(actor, catalog(actor.organization).contact_uses, change)
-
-
-def _contact(actor: Membership, number: int) -> Contact:
-    found = visible_contacts(actor).filter(pk=number).first()
-    if found is None:
-        raise NotFound("The contact is gone.")
-    return found
-
-
-def _edit_contact(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
-    contact = _contact(actor, number)
-    before = contact.date_updated
-    use = use_named(actor, catalog(actor.organization).contact_uses, change["field"])
-    value = new_value(actor, use, contact.values.get(str(use.field.id)), change)
-    return bool(update_contact(actor, contact, {"custom": {use.field.public_id: value}}).date_updated != before)
-
-
-def _delete_contact(actor: Membership, number: int, change: Mapping[str, Any]) -> bool:
-    delete_contact(actor, _contact(actor, number))
-    return True
-
-
-CHANGES: dict[tuple[str, str], Change] = {
-    ("lead", "edit"): Change(_check_lead, _edit_lead),
-    ("lead", "delete"): Change(lambda actor, change: "Deleted, with everything under them", _delete_lead),
-    ("contact", "edit"): Change(_check_contact, _edit_contact),
-    ("contact", "delete"): Change(lambda actor, change: "Deleted", _delete_contact),
-}

@@ -206,6 +206,11 @@ def _status(given: LeadStatus | str | None) -> LeadStatus:
     raise InvalidInput(fields={"status": f"“{given}” is not a lead status. Use one of: {offered}."})
 
 
+def check_lead_parts(given: Mapping[str, Any]) -> None:
+    """Raise `InvalidInput` for parts of a lead (`update_lead`) that cannot be stored."""
+    _clean_lead(given)
+
+
 def _clean_lead(given: Mapping[str, Any]) -> dict[str, Any]:
     clean: dict[str, Any] = {}
     errors: dict[str, str] = {}

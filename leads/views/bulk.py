@@ -90,6 +90,8 @@ class _Form:
         self.statuses = statuses() if kind == "edit" and state.source.object_type == "lead" else []
         self.fields: list[Use] = []
         self.types: list[Any] = []
+        self.parts = services.change_for(state.kind.lists, kind).parts
+        self.part = next((part for part in self.parts if f"part:{part.key}" == self.what), None)
         uses: list[Use] = []
         if kind == "edit":
             self.fields = [
@@ -106,6 +108,11 @@ class _Form:
             uses, actor=actor, lookups=Lookups(actor.organization), data=given if posted else None
         )
         self.status = given.get("status", "")
+        self.value, self.value_error = given.get("value", ""), ""
+
+    @property
+    def people(self) -> list[Any]:
+        return [ref for ref in Lookups(self.actor.organization).members if not ref.former]
 
     @property
     def is_ready(self) -> bool:
@@ -116,11 +123,16 @@ class _Form:
         raw = self.values.raw()
         if self.kind == "edit" and self.what == "status":
             return {"status": self.status}
+        if self.part is not None:
+            return {"part": self.part.key, "value": None if self.operation == "clear" else self.value}
         if self.kind == "edit":
             return {"field": self.what, "operation": self.operation, "value": raw.get(self.what)}
         return {"type": self.what, "values": raw} if self.kind == "log" else {}
 
     def show(self, errors: dict[str, str]) -> None:
+        if self.part is not None:
+            self.value_error = errors.get("value") or errors.get(self.part.key, "")
+            return
         self.values.add_errors({self.what if key == "value" else key: text for key, text in errors.items()})
 
 

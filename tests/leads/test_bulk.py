@@ -17,7 +17,7 @@ from crm.models import Event, FieldSet
 from crm.tenancy import scope
 from leads.models import BulkAction, Contact, Lead, LeadStatus
 from leads.services import bulk as services
-from leads.services import update_lead
+from leads.services import bulk_changes, update_lead
 from leads.services.bulk import Selection, cancel_bulk, how_many, run_bulk, start_bulk
 from leads.tasks import run_bulk_action
 from tests.factories import PASSWORD, Tenant, World
@@ -99,6 +99,35 @@ def test_fields_are_replaced_added_to_and_emptied(ours: Tenant) -> None:
     assert not any(lead.values for lead in Lead.objects.all())
 
 
+def test_parts_are_given_and_emptied(ours: Tenant) -> None:
+    leads, contacts = Selection("lead", LEADS), Selection("contact", {"type": "object_type", "object_type": "contact"})
+    bulk = finish(start_bulk(ours.admin, "edit", leads, {"part": "url", "value": "https://example.com"}))
+    assert bulk.n_changed == 3 and set(Lead.objects.values_list("url", flat=True)) == {"https://example.com"}
+    bulk = finish(start_bulk(ours.admin, "edit", leads, {"part": "url", "value": None}))
+    assert bulk.message == "Website is emptied" and set(Lead.objects.values_list("url", flat=True)) == {""}
+    finish(start_bulk(ours.admin, "edit", contacts, {"part": "title", "value": "Head of Sales"}))
+    assert set(Contact.objects.values_list("title", flat=True)) == {"Head of Sales"}
+    activities = Selection("custom_activity", {"type": "object_type", "object_type": "activity.custom_activity"})
+    somebody = ours.superuser.user
+    bulk = finish(start_bulk(ours.admin, "edit", activities, {"part": "user", "value": somebody.public_id}))
+    assert bulk.n_changed == 3 and set(Activity.objects.filter(type=ours.type_row).values_list("user", flat=True)) == {
+        somebody.pk
+    }
+    wrong: list[tuple[Selection, dict[str, Any]]] = [
+        (leads, {"part": "name", "value": "x"}), (leads, {"part": "url", "value": "no address"}),
+        (leads, {"part": "url", "value": " "}), (activities, {"part": "user", "value": "user_nope"}),
+    ]  # fmt: skip
+    for selection, change in wrong:
+        with pytest.raises(InvalidInput):
+            start_bulk(ours.admin, "edit", selection, change)
+    page = client_of(ours).get(reverse("leads:bulk", args=["ours", "custom_activity", "edit"]), {"what": "part:user"})
+    assert "Sue Super" in page.content.decode()
+    refused = client_of(ours).post(
+        reverse("leads:bulk", args=["ours", "lead", "edit"]), {"state": "", "what": "part:url", "value": "no address"}
+    )
+    assert refused.status_code == 422 and "new-value-error" in refused.content.decode()
+
+
 def test_an_activity_is_logged_on_many_leads(ours: Tenant) -> None:
     before = Activity.objects.count()
     change = {"type": ours.call.public_id, "values": {ours.fields["Users"]: "7"}}
@@ -109,14 +138,14 @@ def test_an_activity_is_logged_on_many_leads(ours: Tenant) -> None:
 
 def test_refused_rows_are_listed_with_their_reason(ours: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Super users may delete in bulk; a lead that goes meanwhile, or that a service refuses, does not stop the others."""
-    real = services.delete_lead
+    real = bulk_changes.delete_lead
 
     def refuse_one(actor: Any, lead: Lead) -> None:
         if lead.name == "Bluth":
             raise NotAllowed("This one stays.")
         real(actor, lead)
 
-    monkeypatch.setattr(services, "delete_lead", refuse_one)
+    monkeypatch.setattr(bulk_changes, "delete_lead", refuse_one)
     bulk = finish(start_bulk(ours.superuser, "delete", Selection("lead", LEADS), {}))
     assert (bulk.state, bulk.n_done, bulk.n_changed, bulk.n_refused) == ("done", 3, 2, 1)
     assert bulk.refused == [{"id": ours.leads[1].public_id, "name": "Bluth", "reason": "This one stays."}]

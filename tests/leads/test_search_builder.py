@@ -217,3 +217,64 @@ def test_a_broken_address_says_so(ours: Tenant) -> None:
         assert page.status_code in (200, 422), query
         assert b"Traceback" not in page.content
     assert SmartView.objects.count() == 0
+
+
+# --- short ways -------------------------------------------------------------------------------------------------------
+def built(tenant: Tenant, **form: str) -> dict[str, Any]:
+    given = QueryDict(mutable=True)
+    given.update({"r-k": "group", "r-m": "all", **form})
+    types = object_types(types_for(tenant.admin))
+    source = source_named(tenant.admin, "lead")
+    assert source is not None
+    root = from_form(given)
+    apply(root, given["do"], given)
+    settle(root, tenant.admin, source, types)
+    number_paths(root)
+    return {"root": root, "tree": Writer(tenant.admin, types).query(root, source)}
+
+
+def test_a_field_of_a_type_and_a_date_are_one_entry_of_the_list_each(ours: Tenant) -> None:
+    kind, users = ours.type_row.public_id, ours.fields["Users"]
+    (block,) = built(ours, do="add:r", **{"r-add": f"in=t:{kind}:{users}"})["root"].children
+    assert (block.what, block.children[0].name, block.children[0].op) == (f"t:{kind}", users, ">")
+    assert block.children[0].is_new and not block.is_new  # the number is typed next
+    form = {"r.0-k": "block", "r.0-w": f"t:{kind}", "r.0-pw": f"t:{kind}", "r.0-h": "none"}
+    found = built(ours, do="add:r.0", **form, **{"r.0-add": "when=last"})["tree"]["queries"][1]
+    asked = found["related_query"]["queries"][1]
+    assert found["negate"] and asked["field"]["field_name"] == "activity_at"
+    assert asked["condition"]["on_or_after"]["offset"] == {"days": 30}
+    for broken in ("in=", "in=t:x", "when=", "when=nonsense", "in=r:nope:cf_x", "field="):
+        built(ours, do="add:r", **{"r-add": broken})
+
+
+def test_an_empty_builder_offers_searches_that_can_be_made(ours: Tenant) -> None:
+    for name, words in (("leads:list", "with no activity dated in the last 60 days"), ("leads:contacts", "Contacts with no email"),
+                        ("activities:list", "User is a former member")):  # fmt: skip
+        page = client_of(ours).get(at(ours, name))
+        found = page.context["examples"]
+        assert len(found) >= 4 and any(words in text for text, _ in found), found
+        for text, address in found:
+            opened = client_of(ours).get(address)
+            assert opened.status_code == 200 and opened.context["sentence"] == text and not opened.context["examples"]
+    assert len(client_of(ours, "restricted").get(at(ours, "leads:list")).context["examples"]) >= 3
+
+
+def test_contacts_and_leads_are_picked_by_name(ours: Tenant, world: World) -> None:
+    address = at(ours, "leads:pick", "contact")
+    found = client_of(ours).get(address, {"q": "contact of blu"}).json()["results"]
+    assert [one["text"] for one in found] == ["Contact of Bluth · Bluth"]
+    leads = client_of(ours).get(at(ours, "leads:pick", "lead"), {"q": "cyber"}).json()["results"]
+    assert [one["text"] for one in leads] == ["Cyberdyne"]
+    assert client_of(ours).get(at(ours, "leads:pick", "user")).status_code == 404
+    assert client_of(world.theirs).get(address).status_code == 404
+
+    field = {"type": "regular_field", "object_type": CUSTOM, "field_name": "contact_id"}
+    condition = {"type": "reference", "reference_type": "contact", "object_ids": [found[0]["value"]]}
+    query = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}, {
+        "type": "has_related", "this_object_type": "lead", "related_object_type": CUSTOM,
+        "related_query": {"type": "field_condition", "field": field, "condition": condition}}]}  # fmt: skip
+    page = client_of(ours).get(at(ours, "leads:list"), {"query": encode_query(query)})
+    shown = page.context["root"].children[0].children[0]
+    assert (shown.editor, shown.values, shown.pick_url) == ("records", ("Contact of Bluth", ""), address)
+    assert json.loads(shown.picked) == [[found[0]["value"], "Contact of Bluth · Bluth"]]
+    assert json.dumps(condition) in json.dumps(round_trip(ours, query))

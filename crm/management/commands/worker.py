@@ -1,4 +1,4 @@
-"""Run background jobs until Ctrl-C or SIGTERM. Imports that a dead worker left are taken up again at once."""
+"""Run background jobs until Ctrl-C or SIGTERM. Imports and bulk changes that a dead worker left are taken up again at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 
 from activities.imports import resume_all
 from crm.jobs import run_worker
+from leads.tasks import resume_bulk
 
 
 class Command(BaseCommand):
@@ -15,4 +16,5 @@ class Command(BaseCommand):
 
     def handle(self, **given: Any) -> None:
         resume_all()
+        resume_bulk()
         run_worker()
