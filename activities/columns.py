@@ -18,6 +18,7 @@ from leads.search.columns import (
     Cell,
     ResultColumn,
     Rows,
+    latest_sort,
     lead_cell,
     moment_cell,
     preload_contacts,
@@ -103,15 +104,11 @@ def _last_value(kind: TypeInfo, use: Use) -> ResultColumn:
         preload_contacts(rows, known, stored.values())
         return {pk: value_cell(rows, known, value) for pk, value in stored.items()}
 
-    # The latest activity that has a value in the index is the one whose value is shown.
-    table = {"text": "value_text", "number": "value_number", "moment": "value_moment", "ref": "value_ref"}
-    latest = (
-        "(SELECT a.id FROM activities_activity a "  # noqa: S608 (constants and row numbers)
-        f"JOIN {table[known.kind.storage]} w ON w.field_id = {int(known.id)} "
-        f"AND w.lead_id = a.lead_id AND w.record_key = a.id WHERE a.lead_id = {{row}}.id AND a.type_id = {int(kind.id)} "
-        "AND a.status = 'published' ORDER BY a.activity_at DESC, a.id DESC LIMIT 1)"
-    )
-    sort = value_sort(key, known, f"v.lead_id = {{row}}.id AND v.record_key = {latest}")
+    # Only published activities have rows in the index of values, so the newest of them is the one whose value is shown.
+    sort = latest_sort(
+        key, known, "JOIN activities_activity a ON a.id = v.record_key",
+        f"v.lead_id = {{row}}.id AND v.record_key > 0 AND a.type_id = {int(kind.id)}", "a.activity_at DESC, a.id DESC",
+    )  # fmt: skip
     return ResultColumn(key, f"{kind.name}: {known.name}", kind.name, load, sort, known.kind.storage == "number")
 
 
