@@ -188,12 +188,17 @@ def create_custom(request: HttpRequest, body: CustomActivityBody) -> Any:
 
 
 def _by_external_id(request: HttpRequest, given: Mapping[str, Any]) -> Activity | None:
-    external = given.get("external_id")
+    external = _external_id(given)
     if not external:
         return None
-    if len(external) > 200:
-        raise InvalidInput(fields={"external_id": "An external id has at most 200 characters."})
     return visible_with_drafts(request.actor).select_related("lead").filter(external_id=external).first()
+
+
+def _external_id(given: Mapping[str, Any]) -> str | None:
+    external = given.get("external_id")
+    if external and len(external) > 200:
+        raise InvalidInput(fields={"external_id": "An external id has at most 200 characters."})
+    return external or None
 
 
 def _type_given(request: HttpRequest, type_id: Any) -> TypeInfo:
@@ -258,7 +263,7 @@ def get_custom(request: HttpRequest, activity_id: str) -> Any:
     openapi_extra=shows(CUSTOM, sends={"status": "published", "custom.cf_iiD…": None}),
 )
 def update_custom(request: HttpRequest, activity_id: str, body: CustomActivityBody) -> Any:
-    """Only what is sent changes; `null` clears. The type and the lead never change."""
+    """Only what is sent changes; `null` clears. The type and the lead never change. An `external_id` that is taken: 409."""
     return _update_custom(request, _custom_for(request, activity_id), body.given())
 
 
@@ -288,6 +293,8 @@ def update_from(
         changes["contact"] = _contact_given(row.lead, given["contact_id"])
     if given.get("activity_at"):
         changes["activity_at"] = moment(given["activity_at"], "activity_at", request.zone)
+    if "external_id" in given:
+        changes["external_id"] = _external_id(given)
     if given.get("revision") is not None:
         changes["revision"] = given["revision"]
     row = update_activity(request.actor, row, custom=custom, status=status, pinned=given.get("pinned"), **changes)

@@ -1,4 +1,4 @@
-"""REST doors to notes, calls, emails, SMS and meetings, and to system entries (read only)."""
+"""REST doors to notes, calls, emails, SMS and meetings, and to system entries, of which only changes of status can be written."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from activities.builtin import BUILTINS
 from activities.models import Activity
 from activities.queries import TypeInfo, activity_for, type_catalog
 from activities.services.activities import delete_activity, log_activity
+from activities.services.status_entries import delete_status_change, log_status_change
 from crm.api import (
     Body,
     listing,
+    moment,
     shows,
 )  # fmt: skip
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
 from leads.api import lead_given
+from leads.queries import statuses
 
 router = Router(tags=["Notes, calls, emails, SMS, meetings"])
 
@@ -141,6 +144,63 @@ def _serve(slug: str) -> None:
     def delete_kind(request: HttpRequest, activity_id: str) -> Any:
         delete_activity(request.actor, _one(request, _kind(request, slug), activity_id))
         return {}
+
+
+# --- changes of a lead's status: written by the product, and by those who bring history along ---------------------------
+class StatusChangeBody(Body):
+    lead_id: str | None = None
+    old_status_id: str | None = None
+    old_status_label: str | None = None
+    new_status_id: str | None = None
+    new_status_label: str | None = None
+    date_created: str | None = None
+    activity_at: str | None = None
+
+
+_CHANGE = {
+    "id": "acti_…", "_type": "LeadStatusChange", "lead_id": "lead_…", "old_status_id": "stat_1…", "old_status_label": "Potential",
+    "new_status_id": "stat_2…", "new_status_label": "Qualified",
+}  # fmt: skip
+
+
+@router.post("/activity/status_change/lead/", operation_id="create_status_change", summary="Log: Status changed", openapi_extra=shows(
+    _CHANGE, sends={"lead_id": "lead_…", "old_status_id": "stat_1…", "new_status_id": "stat_2…", "date_created": "2024-03-01T10:00:00+00:00"}))  # fmt: skip
+def create_status_change(request: HttpRequest, body: StatusChangeBody) -> Any:
+    """Only logs it: the lead's status stays as it is. A status that is gone is told by its label."""
+    given = body.given()
+    lead = lead_given(request, given.get("lead_id"), whole=False)
+    at = given.get("date_created") or given.get("activity_at")
+    entry = log_status_change(
+        request.actor, lead, old=_status_given(given, "old"), new=_status_given(given, "new"),
+        at=moment(at, "date_created", request.zone) if at else None,
+    )  # fmt: skip
+    return activities_json(request, [entry])[0]
+
+
+def _status_given(given: Mapping[str, Any], side: str) -> tuple[str, str]:
+    """Return id and label of the status a body names on one side."""
+    public_id, label = given.get(f"{side}_status_id"), " ".join((given.get(f"{side}_status_label") or "").split())
+    if public_id:
+        known = {row.public_id: row.label for row in statuses()}
+        if public_id not in known:
+            raise InvalidInput(fields={f"{side}_status_id": f"“{public_id[:60]}” is not a lead status."})
+        return public_id, known[public_id]
+    if not 0 < len(label) <= 200:
+        words = "Name the status: an id, or a label of at most 200 characters."
+        raise InvalidInput(fields={f"{side}_status_id": words})
+    return "", label
+
+
+@router.delete(
+    "/activity/status_change/lead/{activity_id}/",
+    operation_id="delete_status_change",
+    summary="Delete: Status changed",
+    openapi_extra=shows({}),
+)
+def remove_status_change(request: HttpRequest, activity_id: str) -> Any:
+    """The entry goes, the lead's status stays."""
+    delete_status_change(request.actor, _one(request, _kind(request, "status_change"), activity_id))
+    return {}
 
 
 class _named_by_key:

@@ -23,7 +23,7 @@ from activities.queries import type_catalog, type_for, visible_activities
 from activities.views_exports import download
 from crm import events, ids
 from crm.access import public_page
-from crm.api import Body, created, listing, refuse, shows, stamp
+from crm.api import Body, listing, refuse, shows, stamp
 from crm.errors import InvalidInput, NotFound, TouchpointError
 from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, has
@@ -62,7 +62,7 @@ class LeadExportBody(Body):
 @router.post(
     "/export/activities/",
     summary="Export activities",
-    openapi_extra=shows(EXPORT, status=201, sends={"type": "actitype_…"}),
+    openapi_extra=shows(EXPORT, sends={"type": "actitype_…"}),
 )
 def export_activities(request: HttpRequest, body: ActivityExportBody) -> Any:
     """`type`: an activity type, or `all` for a zip with one CSV per type and one of leads."""
@@ -75,10 +75,10 @@ def export_activities(request: HttpRequest, body: ActivityExportBody) -> Any:
         number = visible_activities(request.actor).filter(type_id=kind.id).count()
         asked = {"file": "type", "type_id": kind.public_id, "format": "csv", "n_docs": number}
         event = exports.note_export(request.actor, kind.name, asked)
-    return created(request, export_json(request, event))
+    return export_json(request, event)
 
 
-@router.post("/export/lead/", summary="Export leads", openapi_extra=shows(EXPORT, status=201, sends={
+@router.post("/export/lead/", summary="Export leads", openapi_extra=shows(EXPORT, sends={
     "format": "csv", "type": "leads", "s_query": {"query": {"type": "match_all"}}, "fields": ["id", "name"]}))  # fmt: skip
 def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
     """`format`: csv or json. `s_query`: a search as of `/data/search/`; or `query`: the text language. Without: all leads."""
@@ -94,7 +94,7 @@ def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
         "results_limit": body.results_limit, "fields": body.fields or [], "include_activities": body.include_activities,
     }  # fmt: skip
     asked["n_docs"] = _count(request.actor, asked, request.zone)
-    return created(request, export_json(request, exports.note_export(request.actor, "leads", asked)))
+    return export_json(request, exports.note_export(request.actor, "leads", asked))
 
 
 def _count(actor: Membership, asked: dict[str, Any], zone: Any) -> int:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from crm import ids
-from crm.api import Body, created, listing, shows, stamp, user_id_of
+from crm.api import Body, listing, shows, stamp, user_id_of
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
 from crm.permissions import has
@@ -129,13 +129,13 @@ def get_edit(request: HttpRequest, bulk_id: str) -> Any:
 
 
 @router.post("/bulk_action/edit/", summary="Edit everything a search finds", openapi_extra=shows(
-    ROW, status=201, sends={"s_query": _QUERY, "type": "set_lead_status", "lead_status_id": "stat_…"}))  # fmt: skip
+    ROW, sends={"s_query": _QUERY, "type": "set_lead_status", "lead_status_id": "stat_…"}))  # fmt: skip
 def create_edit(request: HttpRequest, body: EditBody) -> Any:
     """`type`: `set_lead_status`, `set_custom_field`, `clear_custom_field`, and the same two for `contact_` and `activity_`
     custom fields (`set_contact_custom_field`). Poll until `status` is `done` or `error`."""
     lists, change = _change(request, body)
     selection = _selection(request, body, lists)
-    return created(request, bulk_json(request, services.start_bulk(request.actor, "edit", selection, change)))
+    return bulk_json(request, services.start_bulk(request.actor, "edit", selection, change))
 
 
 def _change(request: HttpRequest, body: EditBody) -> tuple[str, dict[str, Any]]:
@@ -175,11 +175,11 @@ def get_delete(request: HttpRequest, bulk_id: str) -> Any:
 
 
 @router.post("/bulk_action/delete/", summary="Delete everything a search finds", openapi_extra=shows(
-    ROW, status=201, sends={"s_query": _QUERY, "bulk_object_type": "lead"}))  # fmt: skip
+    ROW, sends={"s_query": _QUERY, "bulk_object_type": "lead"}))  # fmt: skip
 def create_delete(request: HttpRequest, body: DeleteBody) -> Any:
     """`bulk_object_type`: `lead` (default), `contact`, `custom_activity` or a built-in kind. It cannot be undone."""
     kind = body.bulk_object_type or "lead"
     if kind not in LISTS:
         raise InvalidInput(fields={"bulk_object_type": f"“{kind}” is not known. Use one of: {', '.join(LISTS)}."})
     bulk = services.start_bulk(request.actor, "delete", _selection(request, body, LISTS[kind]), {})
-    return created(request, bulk_json(request, bulk))
+    return bulk_json(request, bulk)

@@ -11,7 +11,9 @@ from ninja import Router
 from crm import ids
 from crm.api import Body, Wanted, gates, listed, listing, renders, shows, stamp, user_id_of, words
 from crm.errors import InvalidInput
-from crm.models import Event
+from crm.members import member_for
+from crm.models import Event, Membership
+from crm.permissions import Perm, authorize, has
 from leads.models import SmartView
 from leads.queries import smart_view_for, smart_views_for
 from leads.search.language import object_type_of
@@ -190,3 +192,43 @@ def _group(public_id: str) -> int:
     if number is None:
         raise InvalidInput(fields={"shared_with": f"“{public_id[:60]}” is not the id of a group."})
     return number
+
+
+# --- what a member has pinned -----------------------------------------------------------------------------------------
+class PinnedBody(Body):
+    saved_view_ids: list[str]
+
+
+PINNED = {"saved_view_ids": ["save_…", "save_…"]}
+
+
+@router.get(
+    "/membership/{membership_id}/pinned_views/", summary="What a member has pinned", openapi_extra=shows(PINNED)
+)
+def get_pinned(request: HttpRequest, membership_id: str) -> Any:
+    """In the order of the menu. Others' pins need *manage organization*."""
+    member = _pinner(request, membership_id)
+    seen = {view.public_id for view in smart_views_for(member)}
+    return {"saved_view_ids": [public_id for public_id in member.pinned_views if public_id in seen]}
+
+
+@router.put(
+    "/membership/{membership_id}/pinned_views/",
+    summary="Pin these Smart Views, in this order",
+    openapi_extra=shows(PINNED, sends=PINNED),
+)
+def put_pinned(request: HttpRequest, membership_id: str, body: PinnedBody) -> Any:
+    """The list takes the place of what was pinned."""
+    member = _pinner(request, membership_id)
+    seen = {view.public_id for view in smart_views_for(member)}
+    unknown = next((one for one in body.saved_view_ids if one not in seen), None)
+    if unknown is not None:
+        raise InvalidInput(fields={"saved_view_ids": f"“{unknown[:60]}” is no Smart View of this member."})
+    return {"saved_view_ids": services.set_pinned_views(member, body.saved_view_ids)}
+
+
+def _pinner(request: HttpRequest, membership_id: str) -> Membership:
+    if membership_id != request.actor.public_id:
+        authorize(has(request.actor, Perm.MANAGE_ORGANIZATION))
+        return member_for(request.actor, membership_id)
+    return request.actor

@@ -144,13 +144,14 @@ def update_activity(
     contact: Contact | None = UNSET,
     activity_at: datetime | None = None,
     pinned: bool | None = None,
+    external_id: str | None = UNSET,
     revision: int | None = None,
     partial: bool = True,
 ) -> Activity:
     """Change an activity; `status` publishes or takes back to draft. Returns it as it is now.
 
     `revision`: the one the actor saw; another one raises `Conflict`. Without `partial`, fields absent from `custom` are
-    emptied. Nothing that differs, nothing written.
+    emptied. Nothing that differs, nothing written. Raises `Conflict` for an `external_id` that is taken.
     """
     with transaction.atomic():
         activity = _locked(activity)
@@ -187,6 +188,9 @@ def update_activity(
             activity.activity_at = activity_at
         if pinned is not None and pinned != (activity.pinned_at is not None):
             activity.pinned_at = timezone.now() if pinned else None
+        if external_id is not UNSET:
+            _check_external_id(activity, external_id)
+            activity.external_id = external_id or None
         first_publish = publishing and activity.published_at is None
         if first_publish and kind.is_custom:
             count_first_publishes(actor.organization)
@@ -210,7 +214,7 @@ def update_activity(
         activity.save(
             update_fields=[
                 "values", "contact", "user", "activity_at", "pinned_at", "published_at", "status", "draft_data",
-                "updated_by", "date_updated", "revision",
+                "external_id", "updated_by", "date_updated", "revision",
             ]
         )  # fmt: skip
         _index(activity, known, old_values if was_published else {})
@@ -362,6 +366,15 @@ def _check_revision(activity: Activity, revision: int | None) -> None:
         raise Conflict(
             "Somebody saved this activity after you opened it. Both versions are kept: choose which one to use."
         )
+
+
+def _check_external_id(activity: Activity, external_id: str | None) -> None:
+    if not external_id or external_id == activity.external_id:
+        return
+    # Two that want the same one wait for each other.
+    Organization.objects.select_for_update().get(pk=activity.organization_id)
+    if Activity.with_drafts.filter(external_id=external_id).exclude(pk=activity.pk).exists():
+        raise Conflict(f"There is an activity with the external id “{external_id}” already.")
 
 
 def _check_contact(lead: Lead, contact: Contact | None) -> None:

@@ -288,3 +288,42 @@ def test_fifty_fields_are_the_most(db: None) -> None:
     for number in range(50):
         api.post("custom_field/activity/", {"custom_activity_type_id": type_id, "name": f"F{number}", "type": "text"})
     api.post("custom_field/activity/", {"custom_activity_type_id": type_id, "name": "F51", "type": "text"}, status=400)
+
+
+def test_a_taken_external_id_is_refused_on_change_and_a_free_one_kept(api: Api, world: World, body: dict) -> None:
+    first = api.post("activity/custom/", {**body, "external_id": "one"})
+    second = api.post("activity/custom/", {**body, cf(world, "Users"): 1})
+    api.put(f"activity/custom/{second['id']}/", {"external_id": "one"}, status=409)
+    api.put(f"activity/custom/{second['id']}/", {"external_id": "x" * 201}, status=400)
+    assert api.get(f"activity/custom/{second['id']}/")["external_id"] is None
+    changed = api.put(f"activity/custom/{second['id']}/", {"external_id": "two"})
+    assert (changed["external_id"], changed[cf(world, "Users")]) == ("two", 1)
+    assert api.post("activity/custom/", {**body, "external_id": "two"})["id"] == second["id"]
+    assert api.put(f"activity/custom/{first['id']}/", {"external_id": None})["external_id"] is None
+
+
+def test_a_change_of_status_is_logged_and_deleted_without_changing_the_lead(
+    api: Api, user_api: Api, world: World
+) -> None:
+    lead = api.post("lead/", {"name": "History"})
+    old, new = (row["id"] for row in api.get("status/lead/")["data"][:2])
+    path, when = "activity/status_change/lead/", "2024-03-01T10:00:00+00:00"
+    made = api.post(
+        path, {"lead_id": lead["id"], "old_status_id": old, "new_status_id": new, "date_created": when}
+    )  # fmt: skip
+    assert (made["_type"], made["old_status_id"], made["new_status_id"]) == ("LeadStatusChange", old, new)
+    assert made["new_status_label"] and made["date_created"] == made["activity_at"] == when
+    assert api.get(f"{path}{made['id']}/") == made
+    assert api.get(f"lead/{lead['id']}/")["status_id"] == lead["status_id"]
+    gone = api.post(path, {"lead_id": lead["id"], "old_status_label": "Cold", "new_status_id": new})
+    assert (gone["old_status_id"], gone["old_status_label"]) == (None, "Cold")
+    for wrong in ({"old_status_id": "stat_x"}, {"old_status_id": new}, {}, {"old_status_label": "y" * 201}):
+        refused = api.post(path, {"lead_id": lead["id"], "new_status_id": new, **wrong}, status=400)
+        assert any(key.endswith("_status_id") for key in refused["field-errors"])
+    user_api.delete(f"{path}{made['id']}/", status=403)
+    assert len(api.get(f"{path}?lead_id={lead['id']}")["data"]) == 2
+    assert api.delete(f"{path}{made['id']}/") == {}
+    api.get(f"{path}{made['id']}/", status=404)
+    # What is a note is not taken off through this door.
+    note = api.post("activity/note/", {"lead_id": lead["id"], "note": "x"})
+    api.delete(f"{path}{note['id']}/", status=404)

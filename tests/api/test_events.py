@@ -176,3 +176,45 @@ def test_keys_and_webhooks_of_others_are_for_those_who_manage_the_organization(a
 def test_other_organizations_events_are_not_there(world: World) -> None:
     theirs, ours = Api(world.theirs.admin), Api(world.ours.admin)
     ours.get(f"event/{theirs.get('event/')['data'][0]['id']}/", status=404)
+
+
+def test_what_happens_to_other_things_shows_the_whole_thing(api: Api, user_api: Api, world: World) -> None:
+    """A task, a Smart View, a status, a group and a member: `data` is what their own address answers."""
+    lead = world.ours.leads[0].public_id
+    task = api.post("task/", {"lead_id": lead, "text": "Call"})
+    query = {"query": {"type": "object_type", "object_type": "lead"}}
+    view = api.post("saved_search/", {"name": "All", "s_query": query})
+    status = api.post("status/lead/", {"label": "Parked"})
+    group = api.post("group/", {"name": "West"}, status=201)
+    member = world.ours.user.public_id
+    changes = {
+        f"task/{task['id']}": ({"text": "Write"}, "text", "Call"),
+        f"saved_search/{view['id']}": ({"name": "Everything"}, "name", "All"),
+        f"status/lead/{status['id']}": ({"label": "Waiting"}, "label", "Parked"),
+        f"group/{group['id']}": ({"name": "East"}, "name", "West"),
+        f"membership/{member}": ({"role_id": "superuser"}, "role_id", "user"),
+    }
+    for path, (change, key, before) in changes.items():
+        now = api.put(f"{path}/", change)
+        newest = api.get(f"event/?object_id={now['id']}&action=updated")["data"][0]
+        assert (newest["object_id"], newest["changed_fields"]) == (now["id"], [key])
+        assert (newest["previous_data"], newest["data"][key]) == ({key: before}, change[key])
+        # Whatever the address answers the event shows too.
+        assert set(now) <= set(newest["data"])
+    api.post(f"group/{group['id']}/member/", {"user_id": world.ours.user.user.public_id}, status=201)
+    filled = api.get(f"event/?object_id={group['id']}&action=updated")["data"][0]
+    assert filled["data"]["members"] == [{"user_id": world.ours.user.user.public_id}]
+    # A private view is nobody else's, there or gone.
+    assert user_api.get(f"event/?object_id={view['id']}")["data"] == []
+    api.delete(f"saved_search/{view['id']}/")
+    gone = api.get(f"event/?object_id={view['id']}&action=deleted")["data"][0]
+    assert gone["data"] is None and gone["previous_data"]["s_query"]["query"] == query["query"]
+    assert user_api.get(f"event/?object_id={view['id']}")["data"] == []
+
+
+def test_a_new_order_names_none_of_the_ordered(api: Api) -> None:
+    made = [api.post("custom_field/lead/", {"name": name, "type": "text"})["id"] for name in ("P", "Q")]
+    api.put("custom_field_schema/lead/", {"fields": [{"id": made[1]}, {"id": made[0]}]})
+    ordered = api.get("event/?object_type=custom_fields.lead")["data"][0]
+    assert (ordered["action"], ordered["object_id"]) == ("updated", None)
+    assert ordered["data"]["order"][:2] == [made[1], made[0]]

@@ -55,7 +55,7 @@ def test_a_bulk_edit_runs_and_is_polled(api: Api, world: World) -> None:
     with scope(world.ours.organization):
         second = LeadStatus.objects.order_by("position")[1]
     made = api.post(
-        "bulk_action/edit/", {"s_query": {"query": LEADS}, "type": "set_lead_status", "lead_status_id": second.public_id}, status=201
+        "bulk_action/edit/", {"s_query": {"query": LEADS}, "type": "set_lead_status", "lead_status_id": second.public_id}
     )  # fmt: skip
     assert (made["status"], made["n_objects"], made["n_leads"]) == ("created", 3, 3)
     finish(world, made["id"])
@@ -73,14 +73,14 @@ def test_fields_of_activities_change_through_their_leads(api: Api, world: World)
         "custom_field_id": world.ours.fields["CRM"],
         "custom_field_value": "None",
     }
-    made = api.post("bulk_action/edit/", body, status=201)
+    made = api.post("bulk_action/edit/", body)
     finish(world, made["id"])
     assert api.get(f"bulk_action/edit/{made['id']}/")["n_objects_changed"] == 1
 
 
 def test_a_bulk_delete_takes_what_the_limit_says(api: Api, world: World) -> None:
     made = api.post(
-        "bulk_action/delete/", {"s_query": {"query": LEADS, "results_limit": 1}, "bulk_object_type": "lead"}, status=201
+        "bulk_action/delete/", {"s_query": {"query": LEADS, "results_limit": 1}, "bulk_object_type": "lead"}
     )
     finish(world, made["id"])
     assert api.get(f"bulk_action/delete/{made['id']}/")["status"] == "done"
@@ -100,3 +100,20 @@ def test_bodies_that_cannot_be_done_write_nothing(api: Api, world: World, body: 
     api.post("bulk_action/edit/", body, status=400)
     with scope(world.ours.organization):
         assert not BulkAction.objects.exists()
+
+
+def test_members_pin_their_views_and_those_who_manage_pin_for_others(api: Api, user_api: Api, world: World) -> None:
+    one, two = (api.post("saved_search/", {"name": name, "s_query": {"query": LEADS}})["id"] for name in "AB")
+    mine = f"membership/{world.ours.admin.public_id}/pinned_views/"
+    assert api.put(mine, {"saved_view_ids": [two, one]}) == {"saved_view_ids": [two, one]} == api.get(mine)
+    named = api.put(mine, {"saved_view_ids": [one, "save_x"]}, status=400)
+    assert list(named["field-errors"]) == ["saved_view_ids"]
+    user_api.put(mine, {"saved_view_ids": []}, status=403)
+    user_api.get(mine, status=403)
+    assert api.get(mine)["saved_view_ids"] == [two, one]
+    theirs = f"membership/{world.ours.user.public_id}/pinned_views/"
+    # A private view of another's cannot be pinned by one who may not open it.
+    api.put(theirs, {"saved_view_ids": [one]}, status=400)
+    api.put(f"saved_search/{one}/", {"is_shared": True})
+    assert api.put(theirs, {"saved_view_ids": [one]}) == user_api.get(theirs)
+    api.get(f"membership/{world.theirs.user.public_id}/pinned_views/", status=404)
