@@ -11,6 +11,7 @@ urlpatterns = [
     path("leads/<str:lead_id>/timeline/", timeline.timeline, name="timeline"),
     path("leads/<str:lead_id>/log/<str:type_id>/", form.form_new, name="form_new"),
     path("leads/<str:lead_id>/log/<str:type_id>/now/", log_now.log_now, name="log_now"),
+    path("leads/<str:lead_id>/log/<str:type_id>/rules/", form.form_rules, name="form_rules"),
     path("leads/<str:lead_id>/log/<str:type_id>/autosave/", form.autosave_new, name="autosave"),
     path("leads/<str:lead_id>/timeline/delete/", several.delete_selected, name="delete_selected"),
     path("activities/undo/<str:request_id>/", several.restore_deleted, name="restore_deleted"),

@@ -1,12 +1,26 @@
 from django.urls import path
 
-from leads.views import bulk, contacts, in_place, lead, merging, palette, pick, search, smart_views, statuses, tasks
+from leads.views import (
+    bulk,
+    contacts,
+    in_place,
+    lead,
+    merging,
+    palette,
+    pick,
+    rules,
+    search,
+    smart_views,
+    statuses,
+    tasks,
+)
 
 app_name = "leads"
 
 urlpatterns = [
     path("leads/", search.lead_list, name="list"),
     path("leads/new/", lead.lead_create, name="create"),
+    path("leads/rules/", rules.lead_rules, name="lead_rules"),
     path("leads/twins/", lead.lead_twins, name="twins"),
     path("leads/<str:lead_id>/", lead.lead_page, name="page"),
     path("leads/<str:lead_id>/edit/", lead.lead_edit, name="edit"),
@@ -15,6 +29,7 @@ urlpatterns = [
     path("leads/<str:lead_id>/merge/", merging.lead_merge, name="merge"),
     path("leads/<str:lead_id>/parts/<str:key>/", in_place.lead_part, name="part"),
     path("leads/<str:lead_id>/contacts/", contacts.lead_contacts, name="lead_contacts"),
+    path("leads/<str:lead_id>/contacts/rules/", rules.contact_rules, name="contact_rules"),
     path("leads/<str:lead_id>/contacts/new/", contacts.contact_create, name="contact_create"),
     path("leads/<str:lead_id>/tasks/", tasks.lead_tasks, name="lead_tasks"),
     path("contacts/", search.contact_list, name="contacts"),

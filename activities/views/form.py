@@ -109,6 +109,9 @@ def _form_page(
         "refusal": refusal,
         "theirs": theirs or [],
         "cancel_url": reverse("leads:page", args=[slug, lead.public_id]),
+        "rules_url": reverse("activities:form_rules", args=[slug, lead.public_id, kind.public_id])
+        if parts.values.has_rules
+        else "",
     }
     return render_page(request, "activities/form.html", context, "activities/_form.html", status=status)
 
@@ -261,6 +264,15 @@ def _keep_draft(request: HttpRequest, lead: Lead, kind: TypeInfo, draft: Activit
         request.actor, lead, kind, _typed(request, parts), draft=draft, form=form, sequence=max(sequence, int(time()))
     )
     return redirect_to(request, reverse("leads:page", args=[request.organization.slug, lead.public_id]))
+
+
+@member_page()
+@require_POST
+def form_rules(request: HttpRequest, lead_id: str, type_id: str) -> HttpResponse:
+    """Answer which fields of the form are shown with what is typed now: `{shown, hidden}`. Writes nothing."""
+    lead, kind = _lead(request, lead_id), queries.type_for(request.actor, type_id)
+    activity = queries.activity_for(request.actor, request.POST["of"]) if request.POST.get("of") else None
+    return JsonResponse(_forms(request, lead, kind, activity, request.POST).values.visibility())
 
 
 # --- autosave ---------------------------------------------------------------------------------------------------------

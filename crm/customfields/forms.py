@@ -24,6 +24,18 @@ class ValueForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.uses: dict[str, Use] = {}
 
+    @property
+    def has_rules(self) -> bool:
+        """Does a change of one field show or hide others?"""
+        return any("data-decides" in field.widget.attrs for field in self.fields.values())
+
+    def visibility(self) -> dict[str, list[str]]:
+        """Return the names of the inputs that are shown and that a rule hides, with what is in the form now."""
+        found: dict[str, list[str]] = {"shown": [], "hidden": []}
+        for name, field in self.fields.items():
+            found["shown" if field.is_shown else "hidden"].append(self.add_prefix(name))
+        return found
+
     def raw(self) -> dict[str, Any]:
         """Return the input of every editable field, as typed: text, or a list where several values are taken."""
         found: dict[str, Any] = {}
@@ -92,7 +104,19 @@ def value_form(
         form.fields[name] = field
         form.uses[name] = use
     _apply_rules(form, uses, actor, lookups, initial, raw)
+    _mark_ruled_out(form)
     return form
+
+
+def _mark_ruled_out(form: ValueForm) -> None:
+    """Give hidden fields the class that hides them (`ruled_out`), and headings whose whole section is hidden."""
+    heading = None
+    for field in form.fields.values():
+        field.ruled_out = "" if field.is_shown else "tp-ruled-out"
+        if field.heading:
+            heading, field.heading_ruled_out = field, "tp-ruled-out"
+        if heading is not None and field.is_shown:
+            heading.heading_ruled_out = ""
 
 
 def _apply_rules(

@@ -34,7 +34,7 @@ function start(form) {
 }
 
 function snapshot(form) {
-  const pairs = [...new FormData(form)].filter(([name]) => !["csrfmiddlewaretoken", "form", "revision", "draft", "save"].includes(name));
+  const pairs = [...new FormData(form)].filter(([name]) => !["csrfmiddlewaretoken", "form", "revision", "draft", "save", "of"].includes(name));
   return JSON.stringify(pairs);
 }
 

@@ -177,6 +177,37 @@ def test_a_type_without_fields_is_logged_by_one_click(world) -> None:
     assert counted(ours) == before
 
 
+def test_a_field_is_shown_when_its_rule_fits_and_nothing_is_written(world) -> None:
+    ours, lead, client = world.ours, world.ours.leads[1], client_of(world.ours)
+    crm, users = ours.use("CRM").field, ours.fields["Users"]
+    with scope(ours.organization), events.door("page"):
+        field = CustomField.objects.get(pk=ours.use("Users").field.id)
+        rule = {"field": crm.public_id, "values": [crm.options[0].public_id]}
+        update_field(
+            ours.admin, ours.type_row.fieldset, field, {"show_when": rule, "heading": "Size", "required": True}
+        )
+    address = at(ours, "activities:form_new", lead.public_id, ours.type_row.public_id)
+    rules = at(ours, "activities:form_rules", lead.public_id, ours.type_row.public_id)
+    page = client.get(address, headers=HTMX).content.decode()
+    assert f'data-rules="{rules}"' in page and page.count("tp-half tp-ruled-out") == 1
+    assert '<h4 class="" data-section>Size</h4>' in page, "another field of the section is shown"
+    before = counted(ours)
+    fits, other = {crm.public_id: crm.options[0].public_id}, {crm.public_id: crm.options[1].public_id}
+    assert users in client.post(rules, fits).json()["shown"]
+    assert client.post(rules, other | {users: "7"}).json()["hidden"] == [users]
+    assert client.post(rules, fits | {"of": ours.activities[1].public_id}).json()["hidden"] == []
+    assert client.post(rules, {"of": world.theirs.activities[1].public_id}).status_code == 404
+    assert client.post(at(ours, "activities:form_rules", world.theirs.leads[0].public_id, "x")).status_code == 404
+    assert counted(ours) == before
+    refused = client.post(address, fits, headers=HTMX)
+    assert refused.status_code == 422 and "Users is required." in refused.content.decode()
+    # Hidden, it is neither required nor stored, whatever was typed into it before.
+    assert client.post(address, other | {users: "7"}).status_code == 302
+    with scope(ours.organization):
+        latest = Activity.objects.filter(lead=lead, type=ours.type_row).latest("pk")
+    assert set(latest.values) == {str(crm.id)}
+
+
 def test_a_form_of_a_lead_that_was_merged_goes_on_where_it_went(world) -> None:
     ours, client = world.ours, client_of(world.ours)
     gone, stays = ours.leads[1], ours.leads[2]

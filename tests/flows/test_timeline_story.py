@@ -27,6 +27,10 @@ bo = join(organization, "bo@acme.example", Role.objects.get(slug="restricteduser
 bo.organization = organization = ann.organization
 kind = create_type(ann, name="Story call", icon="phone")
 create_type(ann, name="Story fair", icon="flag")
+ruled = create_type(ann, name="Story rule", icon="target")
+tool = create_field(ann, ruled.fieldset, name="Which tool", kind="choices", options=["Ours", "Another"])
+why = create_field(ann, ruled.fieldset, name="Why not ours", kind="text", heading="Reasons", required=True)
+update_field(ann, ruled.fieldset, why, {"show_when": {"field": tool.public_id, "values": [tool.options.get(label="Another").public_id]}})
 create_field(ann, kind.fieldset, name="Outcome", kind="choices", options=["Interested", "Call back", "No fit"])
 create_field(ann, kind.fieldset, name="Remarks", kind="textarea")
 leads = [create_lead(ann, name=name) for name in ("Story One", "Story Two", "Story Three")]
@@ -127,6 +131,32 @@ def test_logging_by_keyboard_on_several_leads(page, story) -> None:
     page.locator(".ts-dropdown .option", has_text="Story Three").click()
     remarks.press("Control+Enter")
     page.get_by_text("Story call published on 3 leads: Story One, Story Three, Story Two.").wait_for()
+
+
+def test_a_field_comes_and_goes_with_what_it_depends_on(page, story) -> None:
+    opened(page, story[0])
+    page.keyboard.press("n")
+    page.locator("[data-filter-menu]").press_sequentially("story rule")
+    page.keyboard.press("Enter")
+    form = page.locator("form[data-activity-form]")
+    tool, why = form.get_by_label("Which tool"), form.get_by_label("Why not ours")
+    tool.wait_for()
+    why.wait_for(state="hidden")
+    form.get_by_role("heading", name="Reasons").wait_for(state="hidden")
+    tool.focus()
+    tool.select_option(label="Another")
+    why.wait_for()
+    form.get_by_role("heading", name="Reasons").wait_for()
+    assert tool.evaluate("control => control === document.activeElement")
+    why.fill("Price")
+    tool.select_option(label="Ours")
+    why.wait_for(state="hidden")
+    tool.select_option(label="Another")
+    why.wait_for()
+    assert why.input_value() == "Price"
+    why.press("Control+Enter")
+    card = page.locator("article.tp-card", has=page.get_by_role("heading", name="Story rule"))
+    card.get_by_text("Price").wait_for()
 
 
 def test_a_type_without_fields_is_logged_by_one_key_and_taken_back(page, story) -> None:

@@ -163,6 +163,42 @@ def test_a_rule_shows_the_field_it_speaks_of(world: World, client: Client) -> No
     assert "Why A" in text(saved)
 
 
+def test_forms_ask_which_fields_their_rules_hide(world: World, client: Client) -> None:
+    lead, admin = world.ours.leads[0], world.ours.admin
+    contact = Contact.unscoped.filter(lead=lead)[0]
+    made = {}
+    with scope(world.ours.organization):
+        for owner in ("lead", "contact"):
+            own = FieldSet.objects.get(owner=owner)
+            tier = create_field(admin, own, name="Tier", kind="choices", options=["A", "B"])
+            why = create_field(admin, own, name="Why A", kind="text", required=True)
+            option = tier.options.get(label="A").public_id
+            update_field(admin, own, why, {"show_when": {"field": tier.public_id, "values": [option]}})
+            made[owner] = (tier.public_id, why.public_id, option)
+    before = Event.unscoped.count()
+    for key, prefix, page, rules, of in (
+        ("lead", "", "/o/ours/leads/new/", "/o/ours/leads/rules/", ""),
+        ("lead", "", at(lead, "edit/"), "/o/ours/leads/rules/", lead.public_id),
+        ("contact", "c-", at(lead, "contacts/new/"), at(lead, "contacts/rules/"), ""),
+        (
+            "contact",
+            "c-",
+            f"/o/ours/contacts/{contact.public_id}/edit/",
+            at(lead, "contacts/rules/"),
+            contact.public_id,
+        ),
+    ):
+        tier, why, option = made[key]
+        shown = text(client.get(page))
+        assert f'data-rules="{rules}"' in shown and "tp-ruled-out" in shown, page
+        assert client.post(rules, {"of": of}).json()["hidden"] == [f"{prefix}{why}"]
+        assert client.post(rules, {"of": of, f"{prefix}{tier}": option}).json()["hidden"] == []
+    theirs = world.theirs.leads[0]
+    assert client.post("/o/ours/leads/rules/", {"of": theirs.public_id}).status_code == 404
+    assert client.post(at(theirs, "contacts/rules/")).status_code == 404
+    assert Event.unscoped.count() == before
+
+
 def test_the_status_changes_in_place_and_tells_the_timeline(world: World, client: Client) -> None:
     lead = world.ours.leads[0]
     with scope(world.ours.organization):
