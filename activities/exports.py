@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
+
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from activities.queries import TypeInfo, type_catalog, visible_activities, visible_types
 from crm import events, ids
@@ -87,10 +90,23 @@ def _next_page(size: int, length: int) -> int:
     return max(10, min(CHUNK, 4 * size, size * PAGE_LENGTH // max(length, 1)))
 
 
+def _as_text(column: str) -> Cast:
+    """A column as the database writes it: making objects of moments and JSON costs more than all else of a row."""
+    return Cast(column, TextField())
+
+
 _READ = (
-    "pk", "status", "lead_id", "lead__name", "contact_id", "user_id", "created_by_id", "date_created", "updated_by_id",
-    "date_updated", "activity_at", "pinned_at", "external_id", "values",
+    "pk", "status", "lead_id", "lead__name", "contact_id", "user_id", "created_by_id", _as_text("date_created"),
+    "updated_by_id", _as_text("date_updated"), _as_text("activity_at"), _as_text("pinned_at"), "external_id",
+    _as_text("values"),
 )  # fmt: skip
+_decode = json.JSONDecoder().raw_decode
+
+
+def _iso(text: str) -> str:
+    """Return a moment in UTC as the database writes it (`2024-01-31 14:30:00.5+00`, SQLite without offset) as ISO 8601."""
+    whole, _, fraction = text.removesuffix("+00").partition(".")
+    return f"{whole[:10]}T{whole[11:]}{f'.{fraction:0<6}' if fraction else ''}+00:00"
 
 
 def _activity_columns(
@@ -99,8 +115,9 @@ def _activity_columns(
     """Return the cells of activities column by column: what comes again and again is put into words once."""
     (
         keys, statuses, lead_ids, lead_names, contact_ids, user_ids, author_ids, created, editor_ids, updated, happened,
-        pinned, externals, values,
+        pinned, externals, texts,
     ) = zip(*rows, strict=True)  # fmt: skip
+    values = [_decode(text)[0] for text in texts]
     lookups.preload_contacts(set(filter(None, contact_ids)) | _contacts_in(values, uses))
 
     def contact(what: str) -> Callable[[Any], str]:
@@ -114,8 +131,8 @@ def _activity_columns(
         [ids.encode("acti", pk) for pk in keys], [neutralise(kind.name)] * len(rows), _cells(statuses, str),
         _cells(lead_ids, lead_id), _cells(lead_names, str), _cells(contact_ids, contact("public_id")),
         _cells(contact_ids, contact("name")), _cells(user_ids, member("email")), _cells(user_ids, member("name")),
-        _cells(author_ids, member("email")), _cells(created, datetime.isoformat), _cells(editor_ids, member("email")),
-        _cells(updated, datetime.isoformat), _cells(happened, datetime.isoformat),
+        _cells(author_ids, member("email")), _cells(created, _iso), _cells(editor_ids, member("email")),
+        _cells(updated, _iso), _cells(happened, _iso),
         ["yes" if at else "no" for at in pinned], _cells(externals, str),
         *(_field_column(use, values, lookups) for use in uses),
     ]  # fmt: skip

@@ -20,7 +20,7 @@ from crm.models import ValueMoment, ValueNumber, ValueRef, ValueText
 TABLES: dict[str, type[Model]] = {"ref": ValueRef, "number": ValueNumber, "moment": ValueMoment, "text": ValueText}
 BATCH = 2000
 _UNSEEN: Any = object()
-_PLACE = itemgetter(0, 1, 2)
+_PLACE = itemgetter(0, 1)
 
 
 @dataclass
@@ -54,7 +54,8 @@ def index_rows_of(catalog: Catalog, records: Iterable[tuple[int, int, Mapping[st
     """Return the index rows of many records, each (lead id, record key, stored values)."""
     # By field id: the field, its rows, and the index values of the stored values that came before.
     plans: dict[str, tuple[Field, list[tuple[int, int, int, Any]], dict[Any, list[Any]]] | None] = {}
-    for lead_id, record_key, values in records:
+    # In the order of the index, field by field.
+    for lead_id, record_key, values in sorted(records, key=_PLACE):
         for field_id, stored in values.items():
             if field_id not in plans:
                 known = catalog.fields.get(int(field_id))
@@ -80,7 +81,7 @@ def insert_index_many(rows: Rows, *, skip_existing: bool = False) -> None:
         if not found:
             continue
         model = TABLES[name]
-        found.sort(key=_PLACE)
+        found.sort()
         if len(found) >= WORTH_IT:
             insert_rows(model, ("field_id", "lead_id", "record_key", "v"), found)
             continue

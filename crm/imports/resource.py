@@ -248,6 +248,9 @@ class SettledResource(resources.Resource):
         for target, cell in zip(self._targets(row.headers), row.texts, strict=True):
             if not cell or not target:
                 continue
+            if not empty and cell[0].isalnum():
+                found[target] = cell
+                continue
             text = cell.strip()
             if text == CLEAR and target not in self.never_cleared:
                 found[target] = CLEARED
@@ -289,7 +292,7 @@ class SettledResource(resources.Resource):
 
     def _number_cell(self, cell: str) -> str:
         """Return a number as 1234.5 when it was said how the file writes numbers."""
-        if self.options.decimal_comma is None:
+        if self.options.decimal_comma is None or cell.isdecimal():
             return cell
         text = _BLANKS.sub("", cell)
         if self.options.decimal_comma:
@@ -313,7 +316,7 @@ class SettledResource(resources.Resource):
 
 _BLANKS = re.compile(r"[\s\u00a0\u202f]+")
 _WITH_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
-_WITH_POINT = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_WITH_POINT = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 _SLASHED = re.compile(
     r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})(?:,?[ T]+(\d{1,2}):(\d\d)(?::(\d\d))? ?([AaPp][Mm])?)?"
 )
