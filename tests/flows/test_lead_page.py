@@ -140,6 +140,18 @@ def test_saving_as_a_draft_keeps_what_does_not_validate(world) -> None:
     assert 'value="12."' in edit.content.decode()
 
 
+def test_cards_are_edited_and_their_history_read_without_scripts(world) -> None:
+    ours = world.ours
+    address = at(ours, "activities:timeline", ours.leads[0].public_id)
+    plain = re.findall(r"<noscript>(.*?)</noscript>", client_of(ours).get(address).content.decode())
+    activity, draft = ours.activities[0].public_id, ours.draft.public_id
+    for number, word in ((activity, "Edit"), (draft, "Resume")):
+        link = f'<a href="{at(ours, "activities:edit", number)}">{word}</a>'
+        assert any(link in part for part in plain), word
+    reader = client_of(ours, "restricted").get(address).content.decode()
+    assert f'<noscript><a href="{at(ours, "activities:history", activity)}">History</a></noscript>' in reader
+
+
 def test_a_copy_begins_with_the_values_and_writes_nothing(world) -> None:
     ours = world.ours
     before = counted(ours)
