@@ -340,3 +340,17 @@ def test_templates_import_as_they_are(ours: Tenant) -> None:
     assert run.counts == {"create": 2, "update": 1}, list(
         ImportRow.objects.filter(run=run).values_list("error", flat=True)
     )
+
+
+def test_a_chunk_of_long_texts_has_fewer_rows(ours: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, plain = [], chunks.settle
+
+    def settle(run_id: int, chunk: list[Any], *rest: Any) -> ImportRun | None:
+        sizes.append(len(chunk))
+        return plain(run_id, chunk, *rest)
+
+    monkeypatch.setattr(chunks, "settle", settle)
+    monkeypatch.setattr(chunks, "BLOCK_SIZE", 60)
+    run = imports.run_now(ours.admin, check(ours, lines(8)))
+    assert run.counts == {"create": 8} and max(sizes) == 3
+    assert [row.number for row in imports.verdicts_of(run).rows] == list(range(1, 9))
