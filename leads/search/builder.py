@@ -6,7 +6,7 @@ inputs named `<path>-<part>`: `k` kind, `m` match, `w` what, `h` how, `n` number
 `add:<path>`, `remove:`, `up:`, `down:`, `wrap:`.
 
 An entry of an *Add* list is `field=<name>`, `when=<operator>` (the date of an activity), `block=<what>`, `in=<what>:<field>` (a
-block with its first condition), `last` or `group`.
+block with its first condition), `last` or `group`; `lately:` before it says that it was chosen among those used lately.
 """
 
 from __future__ import annotations
@@ -347,7 +347,7 @@ def _add(part: Part, owner: Any, where: Mapping[str, Part], given: Any) -> None:
 
 def new_part(key: str) -> Part | None:
     """Return what an entry of the *Add* list stands for."""
-    kind, _, rest = key.partition("=")
+    kind, _, rest = key.removeprefix("lately:").partition("=")
     if kind == "field" and rest:
         return Condition(name=rest)
     if kind == "when":

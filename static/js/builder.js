@@ -26,7 +26,8 @@ function lately(select) {
   }
 }
 function remember(select) {
-  const used = [select.value, ...lately(select).filter((value) => value !== select.value)].slice(0, 40);
+  const chosen = select.value.replace(/^lately:/, "");
+  const used = [chosen, ...lately(select).filter((value) => value !== chosen)].slice(0, 40);
   try {
     localStorage.setItem(memory(select), JSON.stringify(used));
   } catch {
@@ -39,7 +40,8 @@ function offer(select) {
   if (!used.length) return;
   const group = document.createElement("optgroup");
   group.label = "Lately used";
-  group.append(...used.map((value) => known.get(value).cloneNode(true)));
+  // Values of their own: as two of one value they would pull their other group up.
+  group.append(...used.map((value) => new Option(known.get(value).text, `lately:${value}`)));
   select.querySelector("optgroup")?.before(group);
 }
 
@@ -52,6 +54,12 @@ document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
 document.addEventListener("change", (event) => {
   if (event.target.matches(".tp-rule-add > select") && event.target.value) remember(event.target);
 }, true);
+
+// A new condition's first value is a guess: typing replaces it.
+document.addEventListener("htmx:afterSettle", () => {
+  const box = document.activeElement;
+  if (box?.matches(".tp-rule input[data-focus]")) box.select();
+});
 
 // Ctrl+Enter goes to the list that adds to the group one is in; again, to the one around it.
 document.addEventListener("keydown", (event) => {

@@ -322,6 +322,28 @@ def test_ten_searches_of_a_sales_manager(page: Any, story_app: LiveApp, axe: Cal
     assert sorted(leads.all_inner_texts()) == companies(range(0, 60, 5))
     assert build.deeds <= 8 and time.monotonic() - build.started < 60
 
+    # By keyboard alone: f, words and Enter; Ctrl+Enter goes on inside. What was used lately stands on top.
+    build.open("leads")
+    page.keyboard.press("f")
+    page.get_by_text("Lately used").wait_for()
+    page.keyboard.type("visits at")
+    page.get_by_text("Nothing matches.").wait_for()
+    for _ in "s at":
+        page.keyboard.press("Backspace")
+    changed(page, lambda: page.keyboard.press("Enter"))
+    page.keyboard.press("Control+Enter")
+    page.keyboard.type("more than")
+    changed(page, lambda: page.keyboard.press("Enter"))
+    page.keyboard.type("100")
+    changed(page, lambda: page.keyboard.press("Control+Enter"))
+    page.keyboard.type("topics")
+    changed(page, lambda: page.keyboard.press("Enter"))
+    page.keyboard.type("sec")
+    changed(page, lambda: page.keyboard.press("Enter"))
+    sentence = "Leads with at least one Site visit dated more than 100 days ago where Topics is Security"
+    page.locator(".tp-sentence", has_text=sentence).wait_for()
+    assert results(page) == companies(range(0, 60, 5))
+
 
 def test_a_managers_search(page: Any, story_app: LiveApp, axe: Callable[[Any], list[str]], tmp_path: Path) -> None:
     base = f"{story_app.url}/o/acme"
