@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -117,13 +118,45 @@ class VisitorForm(ServiceForm):
         raise forms.ValidationError("That was very quick. Please look it over and send it again.")
 
 
-def questions(found: OpenForm, raw: dict[str, Any] | None = None, data: Any = None) -> ValueForm:
+@dataclass(frozen=True)
+class Questions:
+    """The fields a form asks. What their rules hide, given what is typed so far, is not `shown`."""
+
+    form: ValueForm
+
+    @property
+    def every(self) -> list[tuple[str, forms.BoundField]]:
+        """Return each field with the heading above it, or ""."""
+        return [(bound.field.heading, bound) for bound in self.form]
+
+    @property
+    def shown(self) -> list[tuple[str, forms.BoundField]]:
+        """Return what is asked now. A heading goes to the first field of its section that is."""
+        found, waiting = [], ""
+        for heading, bound in self.every:
+            waiting = heading or waiting
+            if bound.field.is_shown:
+                found.append((waiting, bound))
+                waiting = ""
+        return found
+
+    @property
+    def follow(self) -> bool:
+        """Does an answer decide what else is asked?"""
+        return any("data-decides" in field.widget.attrs for field in self.form.fields.values())
+
+    @property
+    def errors(self) -> Any:
+        return self.form.errors
+
+
+def questions(found: OpenForm, raw: dict[str, Any] | None = None, data: Any = None) -> Questions:
     """Return the fields a form asks, empty or as typed."""
     lookups = Lookups(found.owner.organization)
     form = value_form(found.uses, actor=found.owner, lookups=lookups, raw=raw, data=data)
     for name, use in form.uses.items():
         form.fields[name].required = use.required
-    return form
+    return Questions(form)
 
 
 def has_room(request: HttpRequest, token: str) -> bool:

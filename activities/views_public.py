@@ -43,6 +43,8 @@ def _send(request: HttpRequest, found: OpenForm) -> HttpResponse:
     token = found.form.token
     visitor = VisitorForm(token, request.POST)
     raw = {use.field.public_id: raw_input(request.POST, use.field.public_id, use) for use in found.uses}
+    if "look" in request.POST:
+        return _look(request, found, raw)
     thanks = redirect("public_thanks", token=token)
     if not has_room(request, token):
         text = "Too many answers came from here. Please try again in a few minutes."
@@ -67,6 +69,14 @@ def _send(request: HttpRequest, found: OpenForm) -> HttpResponse:
     return _framed(thanks, found.form)
 
 
+def _look(request: HttpRequest, found: OpenForm, raw: dict) -> HttpResponse:
+    """Draw the questions that the answers so far ask for. Nothing is sent, and nothing counts as an answer."""
+    if request.htmx:
+        return _framed(render(request, "public/_questions.html", {"fields": questions(found, raw)}), found.form)
+    typed = {key: request.POST.get(key, "") for key in ("name", "email", "company")}
+    return _show(request, found, VisitorForm(found.form.token, initial=typed), raw)
+
+
 def _show(
     request: HttpRequest,
     found: OpenForm,
@@ -82,7 +92,7 @@ def _show(
         named = {key: sentence for key, sentence in error.fields.items() if key in visitor.fields}
         for key, sentence in named.items():
             visitor.add_error(key, sentence)
-        fields.add_errors({key: sentence for key, sentence in error.fields.items() if key not in named})
+        fields.form.add_errors({key: sentence for key, sentence in error.fields.items() if key not in named})
     context = {"form": found.form, "visitor": visitor, "fields": fields, "problem": problem, "preview": False}
     return _answer(request, found.form, "public/form.html", context, status=status)
 

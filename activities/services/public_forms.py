@@ -163,7 +163,18 @@ def opened(form: PublicForm) -> OpenForm | None:
         if not can_log(owner, kind):
             return None
         askable = {use.field.id: use for use in askable_uses(owner, kind)}
-    return OpenForm(form, owner, kind, tuple(askable[number] for number in form.fields if number in askable))
+    asked = [askable[number] for number in form.fields if number in askable]
+    return OpenForm(form, owner, kind, tuple(_answerable(asked)))
+
+
+def _answerable(asked: list[Use]) -> list[Use]:
+    """Return the fields without those whose rule is about a field that is not asked: nothing would ever show them."""
+    while True:
+        there = {use.field.id for use in asked}
+        kept = [use for use in asked if not use.show_when or use.show_when["field"] in there]
+        if len(kept) == len(asked):
+            return kept
+        asked = kept
 
 
 def submit(
@@ -273,6 +284,13 @@ def _clean_fields(actor: Membership, kind: TypeInfo, given: Sequence[str], error
     chosen = [askable[public_id] for public_id in dict.fromkeys(given) if public_id in askable]
     if set(given) - set(askable):
         errors["fields"] = "One of these fields cannot be asked on a public form."
+    for use in chosen:
+        if use not in _answerable(chosen) and use.show_when:
+            decider = catalog(actor.organization).fields.get(use.show_when["field"])
+            name = decider.name if decider else "another field"
+            errors["fields"] = (
+                f"{use.field.name} is shown only for some answers to {name}, so {name} must be asked too."
+            )
     uses = catalog(actor.organization).uses(kind.fieldset_id)
     missing = [
         use.field.name for use in uses if use.required and use not in chosen and can_edit_field(actor, use)

@@ -165,6 +165,41 @@ def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(ours: Tena
     assert state() == before
 
 
+def test_questions_follow_the_answers_with_and_without_scripts(ours: Tenant) -> None:
+    """What a rule hides is not asked; the button without scripts and HTMX with them draw the questions anew, sending nothing."""
+    crm = ours.fields["CRM"]
+    made = create_field(
+        ours.admin, ours.type_row.fieldset, name="Which HubSpot plan?", kind="text", heading="About HubSpot",
+        show_when={"field": crm, "values": ["HubSpot"]},
+    )  # fmt: skip
+    plan = made.public_id
+    with pytest.raises(InvalidInput) as refused:
+        make(ours, fields=[plan])
+    assert "CRM must be asked too" in refused.value.fields["fields"]
+    form = make(ours, fields=[crm, plan])
+    client, path = Client(), f"/f/{form.token}/"
+    page = client.get(path).content.decode()
+    assert f'name="{plan}"' not in page and "About HubSpot" not in page
+    assert 'hx-trigger="change from:[data-decides]"' in page and 'name="look"' in page
+    option = re.search(r'<option value="([^"]+)">HubSpot</option>', page)
+    assert option
+    chosen = option[1]
+    typed = {"look": "1", "name": "Bo", "email": "bo@new.example", crm: chosen}
+    whole = client.post(path, typed).content.decode()
+    assert f'name="{plan}"' in whole and "About HubSpot" in whole and 'value="bo@new.example"' in whole
+    part = client.post(path, typed, headers={"HX-Request": "true"}).content.decode()
+    assert part.lstrip().startswith('<div id="questions"') and f'name="{plan}"' in part and "<html" not in part
+    other = client.post(path, {**typed, crm: ""}, headers={"HX-Request": "true"}).content.decode()
+    assert f'name="{plan}"' not in other
+    assert not Lead.objects.filter(source="form").exists()
+    assert send(ours, form, **{crm: chosen, plan: "Starter"}).status_code == 302
+    assert Activity.objects.latest("pk").values[str(made.pk)] == "Starter"
+    # A rule about a field that is asked no more: nothing would ever show the other one.
+    update_form(ours.admin, form, {"fields": [crm, plan]})
+    PublicForm.objects.filter(pk=form.pk).update(fields=[made.pk])
+    assert f'name="{plan}"' not in client.get(path).content.decode()
+
+
 def test_fields_that_were_not_asked_cannot_be_written(ours: Tenant) -> None:
     form = make(ours, fields=[ours.fields["CRM"]])
     send(ours, form, **{ours.fields["Qualified"]: "injected", ours.fields["Users"]: "99"})

@@ -1,11 +1,13 @@
 """tap-closeio, the Singer tap for Close, unmodified: it syncs all its streams from our server.
 
 Its singer-python pins packages older than ours, so it lives in an environment of its own, made from a lock file with hashes
-(tests/flows/tap_closeio.txt) when the test runs. Only the constant with Close's address is changed, by the launcher.
+(tests/flows/tap_closeio.txt) when the test first runs. Only the constant with Close's address is changed, by the launcher.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import subprocess
 import sys
@@ -26,20 +28,30 @@ STREAMS = {"custom_fields", "leads", "activities", "tasks", "users", "event_log"
 
 
 @pytest.fixture(scope="session")
-def tap(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment with the tap. Skips where no package index can be reached."""
-    folder = tmp_path_factory.mktemp("tap")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    done = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--require-hashes", "-r", LOCK],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode and "No matching distribution" in done.stderr + done.stdout:
-        pytest.skip("no package index to install tap-closeio from")
-    assert done.returncode == 0, done.stderr
+def tap() -> Path:
+    """The Python of an environment with the tap: made once, kept beside our own packages until the lock file changes.
+
+    Packages come from wherever pip is told to take them; where it cannot reach any, the test fails and says so.
+    """
+    digest = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = Path(sys.prefix) / "tap-closeio" / digest
+    folder.parent.mkdir(exist_ok=True)
+    python, made = folder / "bin" / "python", folder / "made"
+    with (folder.parent / "lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # runs side by side make it once
+        if not made.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            done = subprocess.run(
+                [python, "-m", "pip", "install", "-q", "--no-input", "--require-hashes", "-r", LOCK],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, (
+                f"tap-closeio could not be installed, so nothing is known about it. pip said:\n{done.stdout}{done.stderr}\n"
+                "Let pip reach a package index or a folder of wheels (pip config, PIP_INDEX_URL, PIP_FIND_LINKS)."
+            )
+            made.touch()
     return python
 
 
