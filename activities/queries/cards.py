@@ -24,9 +24,10 @@ from crm.permissions import (
     can_view_field,
 )
 
-
 # A card with more values than MANY shows the FIRST of them.
 MANY, FIRST = 18, 12
+# How a lead came to be, in words.
+SOURCES = {"ui": "by hand", "api": "the API", "import": "a CSV import", "form": "a public form"}
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ class _Cards:
                     empty.append(use.field.name)
                 continue
             text = use.field.kind.display(stored, use.field, self.lookups)
+            if use.field.builtin == "created.source":
+                text = SOURCES.get(text, text)
             if use.field.builtin.endswith(".direction"):
                 direction = text
                 continue

@@ -218,3 +218,22 @@ def test_choices_show_their_colours_in_drafts_too(ours: Tenant) -> None:
         (),
         "Hot, opt_gone",
     )
+
+
+def test_long_cards_fold_and_sections_keep_their_headings(ours: Tenant) -> None:
+    fieldset = ours.type_row.fieldset
+    made = [
+        create_field(ours.admin, fieldset, name=f"Step {n}", kind="text", heading="Playbook" if n == 0 else "") for n in range(20)
+    ]  # fmt: skip
+    short = log_activity(ours.user, ours.leads[0], ours.call, custom={"Qualified": "yes", made[3].public_id: "done"})
+    long = log_activity(ours.user, ours.leads[0], ours.call, custom={row.public_id: "done" for row in made})
+    few, many = cards_of(ours.user, [short, long])
+    assert [(value.label, value.heading) for value in few.values] == [("Qualified", ""), ("Step 3", "Playbook")]
+    assert (few.first_values, few.folded_values) == (few.values, ())
+    assert (len(many.first_values), len(many.folded_values)) == (12, 8)
+    assert many.first_values + many.folded_values == many.values
+
+
+def test_a_lead_says_how_it_came_to_be(ours: Tenant) -> None:
+    [entry] = [card for card in timeline(ours.user, ours.leads[2]).cards if card.type.builtin == "created"]
+    assert [(value.label, value.text) for value in entry.values] == [("Source", "by hand")]
