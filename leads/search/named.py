@@ -14,6 +14,7 @@ from leads.models import Contact, ContactPoint, Lead
 from leads.queries import visible_contacts, visible_leads
 
 MOST = 100
+SEPARATOR = " · "  # between a contact and its lead
 
 
 def ids_named(actor: Membership, target: str, text: str) -> list[str]:
@@ -23,6 +24,10 @@ def ids_named(actor: Membership, target: str, text: str) -> list[str]:
         return [text]
     if target == "lead":
         return [row.public_id for row in visible_leads(actor).filter(name_fold=fold(text)).order_by("pk")[:MOST]]
+    name, _, lead = text.rpartition(SEPARATOR)
+    if name:
+        rows = visible_contacts(actor).filter(name__iexact=name.strip(), lead__name_fold=fold(lead))
+        return [row.public_id for row in rows.order_by("pk")[:MOST]]
     by_email = ContactPoint.objects.filter(channel="email", value=text.lower()).values("contact_id")
     rows = visible_contacts(actor).filter(Q(name__iexact=text) | Q(pk__in=by_email))
     return [row.public_id for row in rows.order_by("pk")[:MOST]]
@@ -42,15 +47,21 @@ def labels_of(actor: Membership, target: str, values: Iterable[str]) -> list[tup
 
 def label(row: Contact | Lead) -> str:
     """Return a record's name; a contact's with its lead, which tells two of the same name apart."""
-    return f"{row} · {row.lead.name}" if isinstance(row, Contact) else row.name
+    return f"{row}{SEPARATOR}{row.lead.name}" if isinstance(row, Contact) else row.name
 
 
 def names_of(actor: Membership, target: str, values: Iterable[str]) -> list[str]:
-    """Return what the input shows for ids: the name when it stands for exactly these, else the ids."""
+    """Return what the input shows for ids: the name when it stands for exactly these, else with the lead, else the ids."""
     given = list(values)
     rows: QuerySet[Any] = visible_contacts(actor) if target == "contact" else visible_leads(actor)
     prefix = "cont" if target == "contact" else "lead"
     names = {row.public_id: str(row) for row in rows.filter(pk__in=[ids.decode(prefix, one) or 0 for one in given])}
     shown = list(dict.fromkeys(names.get(one, one) for one in given))
-    meant = {found for name in shown for found in ids_named(actor, target, name) or [name]}
-    return shown if meant == set(given) else given
+    if _meant(actor, target, shown) == set(given):
+        return shown
+    longer = [shown for _, shown in labels_of(actor, target, given)]
+    return longer if _meant(actor, target, longer) == set(given) else given
+
+
+def _meant(actor: Membership, target: str, names: Iterable[str]) -> set[str]:
+    return {found for name in names for found in ids_named(actor, target, name) or [name]}

@@ -11,11 +11,15 @@ from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 
+from crm import events
+from crm.tenancy import scope
 from leads.models import SmartView
 from leads.search.builder import Group, Writer, apply, from_form, number_paths, settle
 from leads.search.language import parse
+from leads.search.named import ids_named
 from leads.search.reading import from_tree
 from leads.search.sources import source_named
+from leads.services import create_contact
 from leads.services.smart_views import save_smart_view
 from leads.views.state import decode_query, encode_query, object_types, types_for
 from tests.factories import PASSWORD, Tenant, World
@@ -25,9 +29,7 @@ CUSTOM = "activity.custom_activity"
 
 @pytest.fixture
 def ours(world: World) -> Any:
-    from crm.tenancy import scope
-
-    with scope(world.ours.organization):
+    with scope(world.ours.organization), events.door("page"):
         yield world.ours
 
 
@@ -277,4 +279,8 @@ def test_contacts_and_leads_are_picked_by_name(ours: Tenant, world: World) -> No
     shown = page.context["root"].children[0].children[0]
     assert (shown.editor, shown.values, shown.pick_url) == ("records", ("Contact of Bluth", ""), address)
     assert json.loads(shown.picked) == [[found[0]["value"], "Contact of Bluth · Bluth"]]
+    create_contact(ours.admin, ours.leads[0], name="Contact of Bluth")  # a namesake: the lead tells them apart
+    page = client_of(ours).get(at(ours, "leads:list"), {"query": encode_query(query)})
+    assert page.context["root"].children[0].children[0].values == ("Contact of Bluth · Bluth", "")
+    assert ids_named(ours.admin, "contact", "contact of bluth · bluth") == [found[0]["value"]]
     assert json.dumps(condition) in json.dumps(round_trip(ours, query))
