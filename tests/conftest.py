@@ -11,6 +11,18 @@ from tests.factories import World, make_world
 from tests.support.live_app import LiveApp
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the database of this run has nothing of."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        return
+    out = [item for item in items if item.get_closest_marker("postgresql")]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if not item.get_closest_marker("postgresql")]
+
+
 @pytest.fixture(autouse=True)
 def fresh_caches() -> None:
     """Rolled-back rows must not live on in this process."""

@@ -22,8 +22,6 @@ from leads.models import Contact, Lead
 from leads.services import update_contact, update_lead
 from tests.factories import Tenant, World
 
-postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL only")
-
 
 @pytest.fixture
 def ours(world: World) -> Iterator[Tenant]:
@@ -159,7 +157,7 @@ def test_the_index_follows_every_service(ours: Tenant) -> None:
     assert ValueNumber.objects.get(record_key=ours.activities[0].pk).v == Decimal("31.25")
 
 
-@postgresql
+@pytest.mark.postgresql
 class TestPostgres:
     def test_a_row_cannot_point_into_another_organization(self, world: World) -> None:
         theirs = world.theirs.leads[0]

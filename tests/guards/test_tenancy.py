@@ -2,7 +2,6 @@
 
 import pytest
 from django.apps import apps
-from django.db import connection
 
 from crm.tenancy import OutOfScope, TenantModel, scope
 from leads.models import Lead
@@ -49,7 +48,7 @@ def test_a_queryset_made_outside_reads_the_scope_it_runs_in(world) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="composite foreign keys are PostgreSQL's part")
+@pytest.mark.postgresql
 def test_the_database_refuses_a_row_that_mixes_organizations(world) -> None:
     from django.db import IntegrityError
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.db.models import Max, Min
 
 from activities.models import Activity, Comment, LeadActivityFact
@@ -402,10 +402,9 @@ def test_merges_at_once_leave_one_survivor_and_everything_under_it(round_: int) 
             assert lead in left or survivor_of(tenant.user, lead.public_id) in left
 
 
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_logging_while_merging_loses_nothing_and_never_waits_forever() -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer at a time")
     tenant = make_tenant("ours")
     source, destination = tenant.leads[0], tenant.leads[1]
     logged: list[int] = []

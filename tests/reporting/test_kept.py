@@ -146,7 +146,7 @@ def test_numbers_asked_long_ago_make_room(busy: Any, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(not POSTGRES, reason="only there two write at the same time")
+@pytest.mark.postgresql
 def test_a_day_is_not_kept_while_somebody_writes_to_it(busy: Any) -> None:
     """One has written and not committed; another asks: nothing of that month is kept, and the write counts afterwards."""
     written, asked = threading.Event(), threading.Event()
