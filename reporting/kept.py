@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,31 +33,55 @@ from reporting.models import DayNumbers
 KEEP_AFTER_MS = 40
 MOST_NUMBERS = 60  # of one type: the ones kept longest ago make room
 LONGEST_KEY = 500
+MOST_RUNS = 4
 Cells = list[tuple[tuple[Any, ...], tuple[Any, ...]]]  # (what each place holds, the aggregate's columns)
 ByDay = dict[date, Cells]
-Count = Callable[[Measure], ByDay]
+Count = Callable[[Measure, Sequence[Place]], ByDay]
 
 
 def by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], count: Count) -> ByDay | None:
     """Return the cells of each day of the measure's selection that has records; None where nothing may be kept.
 
-    `count` counts a measure afresh. What took long to count is kept for the next time.
+    `count` counts a measure afresh. What took long to count is kept for the next time. Of the records that hold a choice
+    those are kept of all choices: one count answers for each of them and for the split by it.
     """
-    key = _key(actor, measure, zone, places)
-    days = measure.selection.days
+    found = _held_choice(measure)
+    if found is None:
+        return _by_day(actor, measure, zone, places, count)
+    node, field = found
+    rest = tuple(each for each in measure.selection.nodes if each is not node)
+    whole = replace(measure, selection=replace(measure.selection, nodes=rest))
+    days = _by_day(actor, whole, zone, [*places, field], count)
+    if days is None:
+        return None
+    wanted = set(node.condition.values) if isinstance(node.condition, OneOf) else set()
+    return {
+        day: [(holds[:-1], columns) for holds, columns in cells if holds[-1] in wanted] for day, cells in days.items()
+    }
+
+
+def _held_choice(measure: Measure) -> tuple[Where, CustomValue] | None:
+    """Return a condition that a record holds a choice, which it can do once only, and the field it is about."""
+    for node in measure.selection.nodes:
+        if not isinstance(node, Where) or node.negate or not isinstance(node.field, CustomValue):
+            continue
+        if isinstance(node.condition, OneOf) and (len(node.condition.values) == 1 or not node.field.field.multiple):
+            return (node, node.field) if node.field.field.kind.has_options else None
+    return None
+
+
+def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], count: Count) -> ByDay | None:
+    key, days = _key(actor, measure, zone, places), measure.selection.days
     if key is None or days is None:
         return None
-    kind = measure.selection.types[0].id
-    found = _kept(kind, key, days)
-    missing = [day for day in _each(days) if day not in found]
-    if missing:
-        start = time.monotonic()
-        fresh = count(_of(measure, missing))
-        found |= {day: fresh.get(day, []) for day in missing}
-        if (time.monotonic() - start) * 1000 > KEEP_AFTER_MS:
-            past = [day for day in missing if day < timezone.now().astimezone(zone).date()]
-            for _, month in groupby(past, key=lambda day: (day.year, day.month)):
-                _keep(actor, measure, key, list(month), count)
+    found = _kept(measure.selection.types[0].id, key, days)
+    if missing := [day for day in _each(days) if day not in found]:
+        today = timezone.now().astimezone(zone).date()
+        past = [day for day in missing if day < today]
+        # Most is written to this month: it is kept by itself, when there is little of it to count.
+        earlier = [day for day in past if day < today.replace(day=1)]
+        fresh = _Fresh(measure, missing, lambda part: count(part, places))
+        found |= fresh.keep(actor, key, earlier or past) if past else fresh.count()
     return {day: cells for day, cells in found.items() if cells}
 
 
@@ -68,6 +91,17 @@ def _of(measure: Measure, days: Sequence[date]) -> Measure:
 
 def _each(days: Days) -> Iterable[date]:
     return (days.start + timedelta(days=number) for number in range((days.end - days.start).days + 1))
+
+
+def _runs(days: list[date]) -> list[list[date]]:
+    """Return days in runs that follow each other; all as one where they are scattered."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and day - runs[-1][-1] == timedelta(days=1):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs if len(runs) <= MOST_RUNS else [days]
 
 
 # --- what may be kept -------------------------------------------------------------------------------------------------
@@ -114,27 +148,44 @@ def _kept(kind: int, key: str, days: Days) -> ByDay:
         return {day: _read(cells) for day, cells in cursor.fetchall()}
 
 
-def _keep(actor: Membership, measure: Measure, key: str, days: list[date], count: Count) -> None:
-    """Count days of one month and keep them, unless somebody is writing to that month."""
-    kind, first = measure.selection.types[0].id, days[0].replace(day=1)
-    month = (first, (first + timedelta(days=31)).replace(day=1))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT reporting_month_free(%s, %s)", [kind, first])
-        if not cursor.fetchone()[0]:
-            return
-        # Nobody writes now, so every write that was noted is there to be counted.
+class _Fresh:
+    """Days of a measure that are not kept."""
+
+    def __init__(self, measure: Measure, days: list[date], count: Callable[[Measure], ByDay]) -> None:
+        self.measure, self.days, self._count = measure, days, count
+
+    def count(self) -> ByDay:
+        found: ByDay = {}
+        for run in _runs(self.days):
+            counted = self._count(_of(self.measure, run))
+            found |= {day: counted.get(day, []) for day in run}
+        return found
+
+    def keep(self, actor: Membership, key: str, days: list[date]) -> ByDay:
+        """Count, and keep these of the days if that took long, except in months that somebody is writing to."""
+        kind = self.measure.selection.types[0].id
+        months = sorted({day.replace(day=1) for day in days})
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT m FROM unnest(%s::date[]) m WHERE reporting_month_free(%s, m)", [months, kind])
+            free = {month for (month,) in cursor.fetchall()}
+            start = time.monotonic()
+            found = self.count()
+            if free and (time.monotonic() - start) * 1000 > KEEP_AFTER_MS:
+                self._write(actor, key, [day for day in days if day.replace(day=1) in free], found, cursor)
+        return found
+
+    def _write(self, actor: Membership, key: str, days: list[date], found: ByDay, cursor: Any) -> None:
+        # Nobody was writing: every write that was noted is counted here, and the other numbers of its day are not right.
+        kind = self.measure.selection.types[0].id
         cursor.execute(
-            "DELETE FROM reporting_daynumbers k USING reporting_changedday c WHERE c.type_id = %s AND c.day >= %s "
-            "AND c.day < %s AND k.type_id = c.type_id AND k.day = c.day",
-            [kind, *month],
+            "DELETE FROM reporting_daynumbers WHERE type_id = %s AND day IN "
+            "(SELECT day FROM reporting_changedday WHERE type_id = %s AND day = ANY(%s))",
+            [kind, kind, days],
         )
-        cursor.execute("DELETE FROM reporting_changedday WHERE type_id = %s AND day >= %s AND day < %s", [kind, *month])
-        found = count(_of(measure, days))
+        cursor.execute("DELETE FROM reporting_changedday WHERE type_id = %s AND day = ANY(%s)", [kind, days])
         DayNumbers.unscoped.bulk_create(
             [
-                DayNumbers(
-                    organization=actor.organization, type_id=kind, number=key, day=day, cells=_write(found.get(day, []))
-                )
+                DayNumbers(organization=actor.organization, type_id=kind, number=key, day=day, cells=_write(found[day]))
                 for day in days
             ],
             ignore_conflicts=True,

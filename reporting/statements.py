@@ -54,7 +54,7 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     """
     places = [row.place for row in dimensions if row.place is not None]
     if not any(row.only for row in dimensions):
-        count: kept.Count = lambda part: _by_day(actor, part, zone, places)  # noqa: E731
+        count: kept.Count = lambda part, by: _by_day(actor, part, zone, by)  # noqa: E731
         if (found := kept.by_day(actor, measure, zone, places, count)) is not None:
             return _days_to_buckets(_of_days(found, dimensions), dimensions, zone)
     selection = measure.selection
