@@ -13,7 +13,7 @@ from crm.imports.files import MAX_COLUMNS, MAX_ROWS, BadFile
 
 MAX_UNZIPPED = 400 * 1024 * 1024
 # The texts of all cells are one part of the file that must be in memory while it is read.
-MAX_SHARED_TEXTS = 40 * 1024 * 1024
+MAX_SHARED_TEXTS = 30_000_000
 _LOOKED_AT = 64 * 1024
 
 
