@@ -20,6 +20,7 @@ from crm.api import (
     Body,
     between,
     custom_given,
+    empty_list,
     flag,
     listed,
     listing,
@@ -99,7 +100,10 @@ def _types_named(request: HttpRequest, words: Iterable[str]) -> list[TypeInfo]:
 @router.get("/activity/", summary="List activities of every kind", openapi_extra=shows(
     {"data": [CUSTOM], "has_more": False}, query={"_type": "Note, Call, Email, SMS, Meeting, Custom … or an actitype id", **LIST_QUERY}))  # fmt: skip
 def list_activities(request: HttpRequest) -> Any:
-    """Newest first. Drafts are listed to those who may see them; `status` filters."""
+    """Newest first. Drafts are listed to those who may see them; `status` filters. `thread_emails=only` finds nothing:
+    emails come one by one."""
+    if request.GET.get("thread_emails") == "only":
+        return empty_list()
     words = listed(request, "_type")
     rows, order = activity_rows(request, None if words is None else _types_named(request, words))
     return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))

@@ -324,6 +324,7 @@ def test_a_change_of_status_is_logged_and_deleted_without_changing_the_lead(
     assert len(api.get(f"{path}?lead_id={lead['id']}")["data"]) == 2
     assert api.delete(f"{path}{made['id']}/") == {}
     api.get(f"{path}{made['id']}/", status=404)
+    assert api.get("activity/?thread_emails=only")["data"] == [] != api.get("activity/?thread_emails=true")["data"]
     # What is a note is not taken off through this door.
     note = api.post("activity/note/", {"lead_id": lead["id"], "note": "x"})
     api.delete(f"{path}{note['id']}/", status=404)
