@@ -24,7 +24,7 @@ from crm.api import (
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
 from leads import services
-from leads.api_objects import contact_json, lead_columns, leads_json
+from leads.api_objects import add_smart_fields, contact_json, lead_columns, leads_json
 from leads.legacy import legacy_leads
 from leads.models import Contact, Lead
 from leads.queries import (
@@ -71,7 +71,7 @@ class LeadBody(Body):
     query={"query": "Close's text language: `status:\"Potential\" sort:-date_updated`, or words", "saved_search_id": "a Smart View",
            "_skip": "at most 35000", "_limit": "at most 200", "_fields": "names of keys, comma-joined"}))  # fmt: skip
 def list_leads(request: HttpRequest) -> Any:
-    """Newest first, unless the query says `sort:`."""
+    """Newest first, unless the query says `sort:`. `_fields=_all` adds what is counted: `num_calls`, `last_call_date` and their kin."""
     rows = visible_leads(request.actor)
     order = ["-date_created", "-pk"]
     if text := request.GET.get("query", "").strip():
@@ -88,7 +88,7 @@ def list_leads(request: HttpRequest) -> Any:
         rows = rows.filter(pk__in=RawSQL(sql, params))
     wanted = wanted_keys(request)
     return listing(
-        request, lead_columns(rows.order_by(*order), wanted), lambda page: leads_json(request, page, wanted),
+        request, lead_columns(rows.order_by(*order), wanted), lambda page: add_smart_fields(request, page, leads_json(request, page, wanted)),
         maximum=200, max_skip=35_000, total=True,
     )  # fmt: skip
 
@@ -148,7 +148,8 @@ def merge_leads(request: HttpRequest, body: MergeBody) -> Any:
 
 @router.get("/lead/{lead_id}/", summary="One lead", openapi_extra=shows(LEAD))
 def get_lead(request: HttpRequest, lead_id: str) -> Any:
-    return leads_json(request, [lead_for(request.actor, lead_id)], wanted_keys(request))[0]
+    found = [lead_for(request.actor, lead_id)]
+    return add_smart_fields(request, found, leads_json(request, found, wanted_keys(request)))[0]
 
 
 @router.put(

@@ -112,6 +112,24 @@ def leads_json(request: HttpRequest, leads: Sequence[Lead], wanted: Wanted = Non
     return found
 
 
+# Numbers about leads that are counted only for `_fields=_all`; apps above add theirs. Keys by the lead's row id.
+Smart = Callable[[HttpRequest, Sequence[int]], dict[int, dict[str, Any]]]
+smart_fields: list[Smart] = []
+
+
+def add_smart_fields(request: HttpRequest, leads: Sequence[Lead], shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add what is computed, where `_fields` asks for everything by `_all`."""
+    if "_all" not in request.GET.get("_fields", "").split(","):
+        return shown
+    found = [count(request, [lead.pk for lead in leads]) for count in smart_fields]
+    for lead, keys in zip(leads, shown, strict=True):
+        keys |= {"num_contacts": lead.contacts_count, "num_addresses": len(lead.addresses)}
+        keys["last_activity_date"] = stamp(lead.last_activity_at)
+        for more in found:
+            keys |= more.get(lead.pk, {})
+    return shown
+
+
 def _by_lead(rows: Iterable[Any], wanted: Wanted, needed_for: AbstractSet[str]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = {}
     if wanted is None or not needed_for.isdisjoint(wanted):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.api.conftest import Api
 from tests.factories import World
 
@@ -245,3 +247,32 @@ def test_merging_needs_the_permission(world: World) -> None:
     source, destination = (lead.public_id for lead in world.ours.leads[:2])
     api.post("lead/merge/", {"source": source, "destination": destination}, status=403)
     assert api.get(f"lead/{source}/")["name"] == "Acme"
+
+
+def test_everything_is_asked_for_with_all_and_counted_only_then(api: Api) -> None:
+    lead = api.post("lead/", {"name": "Counted", "contacts": [{"name": "Gob"}]})["id"]
+    for when in ("2024-01-01T10:00:00+00:00", "2024-02-01T10:00:00+00:00"):
+        api.post("activity/call/", {"lead_id": lead, "direction": "outbound", "date_created": when})
+    api.post("activity/note/", {"lead_id": lead, "note": "x"})
+    whole = api.get(f"lead/{lead}/?_fields=_all")
+    assert (whole["num_calls"], whole["num_notes"], whole["num_sms"], whole["num_contacts"]) == (2, 1, 0, 1)
+    assert (whole["first_call_date"], whole["last_call_date"]) == (
+        "2024-01-01T10:00:00+00:00",
+        "2024-02-01T10:00:00+00:00",
+    )
+    assert whole["times_communicated"] == 2 and whole["last_communication_date"] == whole["last_call_date"]
+    assert whole["last_sms_date"] is None and whole["name"] == "Counted"
+    assert "num_calls" not in api.get(f"lead/{lead}/")
+    listed = api.get("lead/?_fields=_all")["data"]
+    assert {row["num_calls"] for row in listed if row["id"] == lead} == {2}
+
+
+def test_only_the_keys_asked_for_are_loaded(api: Api, world: World, django_assert_num_queries: Any) -> None:
+    """The key, the page, the total: no contacts, tasks, statuses or members for two names."""
+    for _ in range(2):  # the first use of a key is noted on it
+        api.get("lead/?_fields=id,name")
+    with django_assert_num_queries(3):
+        answer = api.get("lead/?_fields=id,name")
+    assert all(set(row) == {"id", "name"} for row in answer["data"]) and answer["total_results"] == len(answer["data"])
+    shown = api.get("lead/?_fields=id,status_label,contacts,custom")["data"][0]
+    assert {"id", "status_label", "contacts", "custom"} <= set(shown) and shown["status_label"]
