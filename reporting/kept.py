@@ -6,7 +6,8 @@ kept while nobody writes to its month: writers share a lock for a type and month
 itself and never waits for it. So what is kept was counted after every write that is not noted.
 
 Only numbers that are the same for everybody who may ask for them are kept: those of members who see all leads, by days of
-the organization's zone, filtered by choices and authors alone. All else is counted afresh, and so is today.
+the organization's zone, filtered by choices and authors alone. All else is counted afresh, and so is today. Counts that one index answers alone
+never come here.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ KEEP_AFTER_MS = 40
 MOST_NUMBERS = 60  # of one type: the ones kept longest ago make room
 LONGEST_KEY = 500
 MOST_RUNS = 4
+MOST_DAYS = 1100  # kept at once: the rest the next time it is asked for
 Cells = list[tuple[tuple[Any, ...], tuple[Any, ...]]]  # (what each place holds, the aggregate's columns)
 ByDay = dict[date, Cells]
 Count = Callable[[Measure, Sequence[Place]], ByDay]
@@ -81,7 +83,7 @@ def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequenc
         # Most is written to this month: it is kept by itself, when there is little of it to count.
         earlier = [day for day in past if day < today.replace(day=1)]
         fresh = _Fresh(measure, missing, lambda part: count(part, places))
-        found |= fresh.keep(actor, key, earlier or past) if past else fresh.count()
+        found |= fresh.keep(actor, key, (earlier or past)[-MOST_DAYS:]) if past else fresh.count()
     return {day: cells for day, cells in found.items() if cells}
 
 

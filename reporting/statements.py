@@ -52,19 +52,22 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     A bucket's number is that of the boundary it starts at; times outside of all boundaries are left out by the caller's
     selection. A record whose field holds several values is in several groups. Days that are kept are not counted again.
     """
+    selection = measure.selection
+    author = selection.source.column("created_by")
+    # One index has the day and the author: reading it is as fast as reading what is kept.
+    stored = (
+        measure.aggregate is COUNT
+        and selection.has_stored_day(actor, zone)
+        and all(row.bounds or row.place == author for row in dimensions)
+    )
+    if stored:
+        return _days_to_buckets(_counted(actor, measure, zone, dimensions, stored=True), dimensions, zone)
     places = [row.place for row in dimensions if row.place is not None]
     if not any(row.only for row in dimensions):
         count: kept.Count = lambda part, by: _by_day(actor, part, zone, by)  # noqa: E731
         if (found := kept.by_day(actor, measure, zone, places, count)) is not None:
             return _days_to_buckets(_of_days(found, dimensions), dimensions, zone)
-    selection = measure.selection
-    stored = (
-        measure.aggregate is COUNT
-        and selection.has_stored_day(actor, zone)
-        and all(row.bounds or row.place == selection.source.column("created_by") for row in dimensions)
-    )
-    found_now = _counted(actor, measure, zone, dimensions, stored=stored)
-    return _days_to_buckets(found_now, dimensions, zone) if stored else found_now
+    return _counted(actor, measure, zone, dimensions, stored=False)
 
 
 def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place]) -> kept.ByDay:
