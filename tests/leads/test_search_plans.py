@@ -123,6 +123,17 @@ def test_every_family_uses_its_index(actor: Membership) -> None:
         assert page.total, f"{family}: nothing found, so the plan says nothing"
         if not any(index.endswith(wanted) for index in used):
             missed[family] = f"wanted {wanted}, used {sorted(used)}"
+    # Every lead in the order of a column: its own, or one look by index per lead.
+    values = ("value_number_pkey", "autoindex_value_number_1", "value_number_v")
+    for sort, wanted in {
+        f"-last:{kind.public_id}:{fields['Users'].public_id}": values, f"-count:{kind.public_id}": facts,
+        "-last_activity_at": ("lead_by_activity",), "-date_created": ("lead_by_created",),
+    }.items():  # fmt: skip
+        with CaptureQueriesContext(connection) as captured:
+            run(actor, parse({"type": "match_all"}, actor), sort=sort, limit=20, count="no")
+        used = indexes_used(list(captured.captured_queries), "sort")  # a few thousand rows are sorted soon
+        if not any(index.endswith(wanted) for index in used):
+            missed[sort] = f"wanted {wanted}, used {sorted(used)}"
     assert not missed, missed
 
 
