@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.utils.module_loading import import_string
 
 from crm import ids
@@ -292,6 +293,14 @@ BY_AND_WHEN = (
     Column("updated_by", "Updated by", "user", "{row}.updated_by_id", refers_to="user"),
 )
 
+_ARRAY_LENGTH = "jsonb_array_length" if connection.vendor == "postgresql" else "json_array_length"
+
+
+def _points(channel: str, owner: str) -> str:
+    """Return the number of emails, phones or urls of a lead's contacts or of a contact."""
+    return f"(SELECT COUNT(*) FROM leads_contactpoint p WHERE p.{owner} = {{row}}.id AND p.channel = '{channel}')"
+
+
 LEAD_COLUMNS = (
     Column("display_name", "Name", "text", "{row}.name_fold", folded=True, indexed=True, sorts=True),
     Column("name", "Name", "text", "{row}.name_fold", folded=True, indexed=True, sorts=True),
@@ -304,6 +313,15 @@ LEAD_COLUMNS = (
         "last_activity_at", "Last activity", "moment", "{row}.last_activity_at", indexed=True, sorts=True, nullable=True
     ),
     Column("contacts_count", "Number of contacts", "number", "{row}.contacts_count"),
+    Column("num_phone_numbers", "Number of phones", "number", _points("phone", "lead_id")),
+    Column("num_email_addresses", "Number of emails", "number", _points("email", "lead_id")),
+    Column("addresses_count", "Number of addresses", "number", f"{_ARRAY_LENGTH}({{row}}.addresses)"),
+    Column(
+        "all_urls_count",
+        "Number of websites",
+        "number",
+        f"({_points('url', 'lead_id')} + CASE WHEN {{row}}.url = '' THEN 0 ELSE 1 END)",
+    ),
     Column("source", "Source", "term", "{row}.source", terms=("ui", "api", "import", "form")),
 )
 
@@ -373,6 +391,9 @@ CONTACT = FieldSetSource(
         Column("display_name", "Name", "text", "{row}.name"),
         Column("title", "Title", "text", "{row}.title"),
         Column("lead_id", "Lead", "reference", "{row}.lead_id", refers_to="lead"),
+        Column("emails_count", "Number of emails", "number", _points("email", "contact_id")),
+        Column("phones_count", "Number of phones", "number", _points("phone", "contact_id")),
+        Column("urls_count", "Number of websites", "number", _points("url", "contact_id")),
         *BY_AND_WHEN,
     ),
     links={"lead": "{row}.lead_id = {this}.id", "activity": "{row}.id = {this}.contact_id"},

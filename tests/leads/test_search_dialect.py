@@ -73,6 +73,14 @@ def test_every_node_and_condition_finds_something(ours: Tenant) -> None:
         (column("created_by", {"type": "reference", "reference_type": "user", "object_ids": [maker.public_id]}), EVERYBODY),
         (column("created_by", {"type": "current_user"}), EVERYBODY if maker == ours.admin.user else []),
         (column("contacts_count", {"type": "number_range", "gt": 0, "lte": 1}), EVERYBODY),
+        *((column(name, {"type": "number_range", "gte": 1}), EVERYBODY)
+          for name in ("num_phone_numbers", "num_email_addresses")),
+        *((column(name, {"type": "number_range", "gte": 1}), []) for name in ("addresses_count", "all_urls_count")),
+        *((column(name, {"type": "number_range", "lte": 0}), EVERYBODY) for name in ("addresses_count", "all_urls_count")),
+        *(({"type": "has_related", "this_object_type": "lead", "related_object_type": "contact", "related_query": {
+            "type": "field_condition", "field": {"type": "regular_field", "object_type": "contact", "field_name": name},
+            "condition": {"type": "number_range", "gte": 1}}}, expected)
+          for name, expected in (("emails_count", EVERYBODY), ("phones_count", EVERYBODY), ("urls_count", []))),
         (column("url", {"type": "exists"}), []),
         ({"type": "has_related", "this_object_type": "lead", "related_object_type": "contact_email", "related_query": {
             "type": "field_condition", "field": {"type": "regular_field", "object_type": "contact_email", "field_name": "email"},
