@@ -85,6 +85,16 @@ def count_published(rows: Iterable[tuple[int, int, datetime]], *, system: bool =
     if system:
         return
     leads = Lead._meta.db_table
+    if connection.vendor != "postgresql":
+        # One by one by its key: SQLite would read all leads to join them.
+        rows_of_leads = [(text := utc_text(at), lead_id, text) for lead_id, at in sorted(latest.items())]
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"UPDATE {leads} SET last_activity_at = %s "
+                "WHERE id = %s AND (last_activity_at IS NULL OR last_activity_at < %s)",
+                rows_of_leads,
+            )
+        return
     _write_rows(
         f"WITH news (id, at) AS ({{rows}}) UPDATE {leads} SET last_activity_at = news.at FROM news "
         f"WHERE {leads}.id = news.id AND ({leads}.last_activity_at IS NULL OR {leads}.last_activity_at < news.at)",
