@@ -164,7 +164,7 @@ def tile_context(
         "goal_text": number_text(goal.target, unit) if goal else "",
         "days": days_text(period.start, period.end),
         "period": period,
-        "empty": not found.total and not found.previous,
+        "empty": not any(found.numbers) and not any(found.previous_numbers),
     }
 
 

@@ -90,6 +90,21 @@ def test_each_number_of_a_tile_opens_a_list_as_long_as_it_says(world: Any) -> No
             assert f'role="status">{number}</span>' in page, address
 
 
+def test_no_share_of_something_is_a_number_and_nothing_of_nothing_is_not(world: Any) -> None:
+    tenant = world.ours
+    with scope(tenant.organization):
+        none = next(
+            row.public_id for row in tenant.use("CRM").field.options if row.label not in ("HubSpot", "Salesforce")
+        )
+    client, given = sign_in(tenant.admin), {"metric": key_of(tenant, f"share_{none}"), "range": "today"}
+    shown = client.get(f"{OURS}tile/", given, headers={"HX-Request": "true"}).content.decode()
+    assert "<canvas" in shown
+    assert ">0%</a>" in shown
+    long_ago = {**given, "range": "", "start": "2001-01-01", "end": "2001-01-31"}
+    shown = client.get(f"{OURS}tile/", long_ago, headers={"HX-Request": "true"}).content.decode()
+    assert "Nothing in 1–31 Jan 2001" in shown
+
+
 def test_the_list_behind_a_number_has_its_sentence(world: Any, django_assert_num_queries: Any) -> None:
     client = sign_in(world.ours.admin)
     address = f"{OURS}records/?metric={key_of(world.ours)}&start=2026-01-01&end=2027-12-31&zone=Europe/Berlin"
