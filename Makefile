@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-postgres test-browser lint format bench bench-search bench-reports \
-  bench-timeline bench-imports bench-api assets lock hooks clean
+  bench-timeline bench-imports bench-api bench-lite assets lock hooks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +34,7 @@ format: $(VENV)/.dev ## put imports and code in shape
 	@$(BIN)/ruff check -q --fix --exit-zero .
 	@$(BIN)/ruff format -q .
 
-bench: bench-search bench-reports bench-timeline bench-imports bench-api ## ratios against hand-written SQL on PostgreSQL (LEADS, ACTIVITIES)
+bench: bench-search bench-lite bench-reports bench-timeline bench-imports bench-api ## ratios against hand-written SQL on PostgreSQL (LEADS, ACTIVITIES)
 
 bench-search bench-reports: KEEP = --keep var/bench-$(LEADS)-$(ACTIVITIES)
 bench-search: $(VENV)/.dev
@@ -43,6 +43,9 @@ bench-search: $(VENV)/.dev
 bench-reports: $(VENV)/.dev
 	@$(BIN)/python scripts/postgres.py $(KEEP) -- \
 	  $(BIN)/python -m tests.bench.reports --leads $(LEADS) --activities $(ACTIVITIES)
+
+bench-lite: $(VENV)/.dev ## searches on SQLite beside hand-written SQL (20,000 leads, 200,000 activities)
+	@$(BIN)/python -m tests.bench.lite
 
 bench-timeline bench-imports bench-api: bench-%: $(VENV)/.dev
 	@$(BIN)/python scripts/postgres.py -- $(BIN)/python -m tests.bench.$*

@@ -297,19 +297,25 @@ class _Search:
             where = both([self.compiler.where(self.scope, "r", self.nodes), *self._part("r")])
         column = sort.column.sql.replace("{row}", "r")
         sign = "<" if sort.descending else ">"
-        select = f"SELECT r.id, {column} FROM {self.source.table} r WHERE {{}} AND {{}} ORDER BY {{}} LIMIT {{}}"
+        table = Sql(f"{self.source.table} r")
+        if "SELECT" in column:
+            # A look-up is made once a row, not again for each comparison: the fence keeps the planner from unfolding it.
+            fence = "OFFSET 0" if self.compiler.postgres else "LIMIT -1 OFFSET 0"
+            table = fill(f"(SELECT r.id, {column} AS sorted FROM {self.source.table} r WHERE {{}} {fence}) r", where)
+            where, column = Sql("1 = 1"), "r.sorted"
+        select = f"SELECT r.id, {column} FROM {{}} WHERE {{}} AND {{}} ORDER BY {{}} LIMIT {{}}"
         rows: list[Any] = []
         if after is None or after[0] is not None:
             beyond = Sql(f"{column} IS NOT NULL")
             if after is not None:
                 beyond = fill(f"({column}, r.id) {sign} ({{}}, {{}})", value(after[0]), value(after[1]))
             order = Sql(f"{column} {sort.order}, r.id {sort.order}")
-            rows = _rows(fill(select, where, beyond, order, value(limit)))
+            rows = _rows(fill(select, table, where, beyond, order, value(limit)))
         if len(rows) < limit and sort.column.nullable:
             beyond = Sql(f"{column} IS NULL")
             if after is not None and after[0] is None:
                 beyond = fill(f"{column} IS NULL AND r.id {sign} {{}}", value(after[1]))
-            rows += _rows(fill(select, where, beyond, Sql(f"r.id {sort.order}"), value(limit - len(rows))))
+            rows += _rows(fill(select, table, where, beyond, Sql(f"r.id {sort.order}"), value(limit - len(rows))))
         return rows
 
     def _among(self, narrow: list[int]) -> Sql:
