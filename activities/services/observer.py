@@ -25,14 +25,17 @@ def lead_created(actor: Membership, lead: Lead) -> None:
 
 
 def status_changed(actor: Membership, lead: Lead, old: LeadStatus, new: LeadStatus) -> None:
-    """Put the change of status on the timeline."""
-    log_system(
+    """Put the change of status on the timeline, with an event of its own: clients follow those."""
+    entry = log_system(
         actor, lead, "status_change",
         {
             "old_status_label": old.label, "new_status_label": new.label,
             "old_status_id": old.public_id, "new_status_id": new.public_id,
         },
     )  # fmt: skip
+    kind = type_catalog(actor.organization).get(entry.type_id)
+    assert kind is not None, "it was just logged"
+    events.record(actor, "created", event_type(kind), entry.pk, lead_id=lead.pk, after=activity_state(entry))
 
 
 def lead_deleted(actor: Membership, lead: Lead) -> None:
@@ -68,7 +71,7 @@ def lead_merged(
 
 
 def log_system(actor: Membership, lead: Lead, slug: str, fields: dict[str, str], at=None) -> Activity:
-    """Write a system entry; no permission is asked, no event is written: it accompanies one."""
+    """Write a system entry; no permission is asked, no event is written: the caller's tells of it."""
     kind = type_catalog(actor.organization).builtin(slug)
     assert kind is not None, "run manage.py sync_builtins"
     known = catalog(actor.organization)

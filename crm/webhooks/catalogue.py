@@ -21,6 +21,7 @@ SUBSCRIBABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "activity.email": ("Email", _CHANGES),
     "activity.sms": ("SMS", _CHANGES),
     "activity.meeting": ("Meeting", _CHANGES),
+    "activity.lead_status_change": ("Change of status", ("created", "deleted")),
     "custom_activity_type": ("Activity type", _CHANGES),
     "custom_fields.activity": ("Activity field", _CHANGES),
     "custom_fields.lead": ("Lead field", _CHANGES),
@@ -39,7 +40,7 @@ SUBSCRIBABLE: dict[str, tuple[str, tuple[str, ...]]] = {
 # What happens at Close and not here: a subscription copied from there is accepted, and waits for ever.
 NEVER_HERE = (
     "opportunity", "status.opportunity", "activity.email_thread", "activity.whatsapp_message", "activity.form_submission",
-    "activity.lead_status_change", "activity.opportunity_status_change", "activity.task_completed", "activity.created",
+    "activity.opportunity_status_change", "activity.task_completed", "activity.created",
     "activity.lead_merge", "custom_fields.opportunity", "custom_fields.custom_object", "custom_object_type", "custom_object",
     "phone_number", "email_template", "sms_template", "sequence", "sequence_subscription", "comment_thread",
     "export.lead", "export.opportunity", "bulk_action.email", "bulk_action.sequence_subscription", "unsubscribed_email",

@@ -49,6 +49,10 @@ def test_changing_the_status_is_on_the_timeline(api: Api, world: World) -> None:
     assert api.put(f"lead/{lead}/", {"status_id": other["id"]})["status_label"] == other["label"]
     entry = api.get(f"activity/status_change/lead/?lead_id={lead}")["data"][0]
     assert entry["new_status_id"] == other["id"] and entry["_type"] == "LeadStatusChange"
+    events = api.get(f"event/?object_type=activity.lead_status_change&lead_id={lead}")["data"]
+    assert [(row["action"], row["object_id"], row["data"]["new_status_id"]) for row in events] == [
+        ("created", entry["id"], other["id"])
+    ]
 
 
 def test_the_text_queries_of_old_clients(api: Api) -> None:
