@@ -42,6 +42,11 @@ def current_door() -> str:
     return _door.get().name
 
 
+def current_meta() -> dict[str, Any]:
+    """Return what the current door adds to each event."""
+    return _door.get().meta
+
+
 def current_request_id() -> str:
     return _door.get().request_id
 

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -119,7 +119,9 @@ def work(organization_id: int, run_id: int) -> None:
         if run is None or run.state not in (State.CHECKING, State.RUNNING):
             return
         try:
-            if not advance(run, deadline):
+            with door_of(run):
+                done = advance(run, deadline)
+            if not done:
                 enqueue("activities.imports.work", organization_id, run_id)
         except TouchpointError as error:
             _fail(run_id, error.message)
@@ -127,6 +129,11 @@ def work(organization_id: int, run_id: int) -> None:
             log.exception("Import %s failed", run.public_id)
             _fail(run_id, "Something went wrong on our side. What is written stays; the import can go on later.")
             raise
+
+
+def door_of(run: ImportRun) -> AbstractContextManager[None]:
+    """What is written inside came in by this run: its events say which, and new leads say from which file."""
+    return events.door("import", meta={"import_id": run.public_id, "file_name": run.file_name})
 
 
 def _fail(run_id: int, message: str) -> None:
@@ -137,7 +144,7 @@ def run_now(actor: Membership, run: ImportRun, *, check: bool = False) -> Import
     """Check or write a run here and now, without a worker: for commands and small files."""
     begin = begin_check if check else begin_run
     begin(actor, run)
-    with events.door("import"):
+    with door_of(run):
         while not advance(run, float("inf")):
             continue
     return ImportRun.objects.get(pk=run.pk)

@@ -20,8 +20,10 @@ from leads.models import Lead, LeadStatus
 
 
 def lead_created(actor: Membership, lead: Lead) -> None:
-    """Put *Lead created* on the timeline."""
+    """Put *Lead created* on the timeline, and the file it came from."""
     log_system(actor, lead, "created", {"source": lead.source}, at=lead.date_created)
+    if file := events.current_meta().get("file_name"):
+        log_system(actor, lead, "import", {"file_name": file}, at=lead.date_created)
 
 
 def status_changed(actor: Membership, lead: Lead, old: LeadStatus, new: LeadStatus) -> None:

@@ -371,6 +371,16 @@ Acme,,,,Zed,,
 """
 
 
+def test_a_lead_tells_the_file_it_came_from(ours: Tenant) -> None:
+    run = import_text(ours, "name\nStark Industries\nAcme\n", "leads")
+    entry = Activity.objects.get(type__builtin="import")
+    assert entry.lead.name == "Stark Industries" and list(entry.values.values()) == ["file.csv"]
+    made = Event.objects.get(action="created", object_type="lead", object_id=entry.lead_id)
+    assert made.meta == {"import_id": run.public_id, "file_name": "file.csv"}
+    imports.undo_run(run.membership, run)
+    assert not Activity.objects.filter(type__builtin="import").exists()
+
+
 def test_rows_of_one_name_become_one_lead_with_contacts(ours: Tenant) -> None:
     run = import_text(ours, LEADS, "leads")
     assert run.counts == {"create": 1, "update": 1, "skip": 1}
