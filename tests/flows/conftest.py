@@ -12,6 +12,7 @@ import pytest
 from tests.support.chromium import FLAGS, find_chromium
 from tests.support.live_app import LiveApp
 
+FAILED = pytest.StashKey[bool]()
 AXE = Path(__file__).resolve().parents[1] / "vendor" / "axe-core-4.14.1" / "axe.min.js"
 
 
@@ -38,9 +39,21 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep how a test went, for the fixtures that end after it."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
-def sign_in(live_app: LiveApp, browser: Any) -> Iterator[Callable[..., Any]]:
-    """Return a function that gives a page of a signed-in member; errors in the page fail the test."""
+def sign_in(live_app: LiveApp, browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Return a function that gives a page of a signed-in member; errors in the page fail the test.
+
+    When a test fails, what its pages showed last is printed.
+    """
     contexts, problems = [], []
 
     def open_page(email: str = "ann@acme.example", **options: Any) -> Any:
@@ -60,6 +73,9 @@ def sign_in(live_app: LiveApp, browser: Any) -> Iterator[Callable[..., Any]]:
 
     yield open_page
     for context in contexts:
+        for page in context.pages if request.node.stash.get(FAILED, False) else ():
+            print(f"\n--- {page.url}\n{page.locator('body').inner_text()[:4000]}")
+            print(f"--- the focus: {page.evaluate('document.activeElement.outerHTML.slice(0, 300)')}")
         context.close()
     assert not problems, problems
 
