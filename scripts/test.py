@@ -68,12 +68,14 @@ def lint(result: Result) -> None:
             result.failed += not good
 
 
-def pytest(title: str, arguments: list[str], result: Result, prefix: list[str] | None = None) -> None:
+def pytest(
+    title: str, arguments: list[str], result: Result, prefix: list[str] | None = None, **environment: str
+) -> None:
     """Run pytest and count its tests; a run that breaks off counts as one failure at least."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [*(prefix or []), sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
-        good = run(title, command, result)
+        good = run(title, command, result, **environment)
         if not report.exists():
             result.failed += 1
             return
@@ -124,11 +126,15 @@ def main() -> int:
         if not find_chromium():
             result.missing.append("browser tests: no Chromium found. On Debian: apt-get install chromium")
         else:
-            pytest("browser on SQLite", [*parallel, "browser"], result)
-            if binaries():
-                pytest("browser on PostgreSQL", [*parallel, "browser"], result, ON_POSTGRES)
-            else:
-                result.missing.append("browser tests on PostgreSQL: no initdb found")
+            # One folder for both runs: compressed static files are made once.
+            with tempfile.TemporaryDirectory() as folder:
+                shared = {"TOUCHPOINT_TESTS": folder}
+                pytest("browser on SQLite", [*parallel, "browser"], result, **shared)
+                if binaries():
+                    stories = [*parallel, "browser and not looks"]
+                    pytest("browser on PostgreSQL", stories, result, ON_POSTGRES, **shared)
+                else:
+                    result.missing.append("browser tests on PostgreSQL: no initdb found")
     return summary(result)
 
 

@@ -181,6 +181,7 @@ def test_statuses_are_sorted_and_edited_by_keyboard(
     expect(lambda: page.evaluate("document.activeElement.getAttribute('aria-label')"), "Edit Not for us", page)
 
 
+@pytest.mark.looks
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_pages_fit_a_phone_and_axe_finds_nothing(
     sign_in: Callable[..., Any], axe: Callable[[Any], list[str]], theme: str

@@ -196,6 +196,7 @@ def test_a_tile_that_fails_offers_to_try_again(page: Any, axe: Any) -> None:
     page.locator(".tp-figure").first.wait_for()
 
 
+@pytest.mark.looks
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_reports_are_accessible_on_a_phone(sign_in: Any, axe: Any, scheme: str) -> None:
     page = sign_in(viewport={"width": 390, "height": 844}, color_scheme=scheme)

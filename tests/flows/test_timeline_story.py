@@ -210,6 +210,7 @@ def test_filters_stay_in_the_address_and_a_link_opens_its_card_anyway(live_app, 
     assert page.evaluate("document.activeElement.id") == story[1]
 
 
+@pytest.mark.looks
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_axe_finds_nothing(live_app, page, axe, story, theme: str, width: int) -> None:

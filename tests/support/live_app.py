@@ -11,6 +11,7 @@ app.stop()
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,8 +142,18 @@ def _kill(process: subprocess.Popen[bytes] | subprocess.Popen[str] | None) -> No
 
 
 def _static() -> Path:
-    """Hashed static files are made once for all live apps of a test process."""
-    return Path(os.environ["DATA_DIR"]) / "live-static"
+    """Return the folder of hashed static files; all live apps of a test run share it."""
+    return Path(os.environ["TOUCHPOINT_TESTS"]) / "live-static"
+
+
+def _collect_static(environment: dict[str, str]) -> None:
+    """Collect and compress static files, unless another process of the test run did. Compressing takes longest."""
+    folder = _static()
+    with folder.with_name("live-static.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.with_name("live-static.done").exists():
+            _manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
+            folder.with_name("live-static.done").touch()
 
 
 def _place(file: Path, name: str) -> str:
@@ -172,12 +184,11 @@ def _template(environment: dict[str, str]) -> str:
         if url.startswith("postgres"):
             _sql(f'DROP DATABASE IF EXISTS "{_name(url)}"', f'CREATE DATABASE "{_name(url)}"')
         elsewhere = environment | {"DATABASE_URL": url}
-        # Compressing files takes longest and needs no database; it runs beside the migrations.
-        collecting = subprocess.Popen(
-            [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"], cwd=ROOT, env=elsewhere
-        )
-        _manage(elsewhere, "migrate", "--noinput", "--verbosity", "0")
-        _manage(elsewhere, "createcachetable", "--verbosity", "0")
-        assert collecting.wait() == 0, "manage.py collectstatic failed"
+        # Compressing needs no database; it runs beside the migrations.
+        with ThreadPoolExecutor(1) as beside:
+            collecting = beside.submit(_collect_static, elsewhere)
+            _manage(elsewhere, "migrate", "--noinput", "--verbosity", "0")
+            _manage(elsewhere, "createcachetable", "--verbosity", "0")
+            collecting.result()
         _made.append(url)
     return _made[0]
