@@ -10,6 +10,7 @@
     notes.created.all.count · meetings.created.all.count
     status_changes.all.all.count · status_changes.to.<status>.count
     leads.created.all.count
+    leads.contacted.all.count                                  leads called, written to or met
     conversion.<type>.<type>.<days> · days_between.<type>.<type>.<days>
     ratio(<key>,<key>)
 
@@ -21,9 +22,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from activities.queries import TypeCatalog, TypeInfo, type_catalog
+from activities.search import ACTIVITY, TYPE
 from crm import ids
 from crm.customfields.catalog import Catalog, Field, Option, Use, catalog
 from crm.errors import InvalidInput
@@ -31,7 +33,8 @@ from crm.fieldkinds import fold
 from crm.models import Membership
 from crm.permissions import can_view_field, can_view_type
 from leads.queries import statuses
-from leads.search.language import CustomValue, OneOf, TextIs, Where
+from leads.search.language import AnyOf, CustomValue, Everything, Node, OneOf, TextIs, Where
+from leads.search.sources import Column
 from reporting.metrics.aggregates import AVERAGE, COUNT, LEADS, OF_NUMBERS, DaysUntil, FieldAmount
 from reporting.metrics.kinds import Conversion, DaysBetween, Measure, Measured, Metric, Ratio, Share
 from reporting.metrics.selections import Followed, Selection, activities, held_in, leads
@@ -52,7 +55,16 @@ BUILTIN_WORDS: dict[str, tuple[str, dict[str, tuple[str, str]]]] = {
     "meetings": ("meeting", {"created": ("", "Meetings")}),
 }  # fmt: skip
 TALK = {"sum": "talk time", "avg": "average duration", "median": "median duration", "min": "shortest", "max": "longest"}
-LEADS_CREATED = "leads.created.all.count"
+LEADS_CREATED, LEADS_CONTACTED = "leads.created.all.count", "leads.contacted.all.count"
+# A lead is contacted by these: kind and the direction it must have, "" for any.
+CONTACTING = (("call", "outbound"), ("email", "outgoing"), ("sms", "outbound"), ("meeting", ""))
+# Numbers that clients of Close ask for along with others. They count what is not kept here: zero, with an empty list.
+NOT_KEPT = {
+    "emails.opened.all.count": "Emails opened",
+    "emails.sent.sequences.count": "Emails sent by sequences",
+    "emails.sent.manual_with_reply.count": "Emails that a reply is linked to",
+    "opportunities.created_for.all.count": "Opportunities created",
+}
 
 
 class MetricCatalogue:
@@ -77,7 +89,7 @@ class MetricCatalogue:
         family, verb, subset, aggregate = parts
         if family in ("custom_activities", "activities"):
             return self._of_type(key, family, verb, subset, aggregate)
-        if family in BUILTIN_WORDS:
+        if family in BUILTIN_WORDS and key not in NOT_KEPT:
             return self._of_builtin(key, family, verb, subset, aggregate)
         if family in ("conversion", "days_between"):
             return self._followed(key, family, verb, subset, aggregate)
@@ -85,7 +97,31 @@ class MetricCatalogue:
             return self._status_change(key, verb, subset, aggregate)
         if key == LEADS_CREATED:
             return Measured(key, "Leads created", "teal", (Measure(leads(), words="Leads created"),))
+        if key == LEADS_CONTACTED:
+            return self._contacted(key)
+        if label := NOT_KEPT.get(key):
+            nothing = leads().with_nodes(Everything(negate=True))
+            return Measured(key, label, "secondary", (Measure(nothing, words=label),))
         return None
+
+    def _contacted(self, key: str) -> Metric | None:
+        kinds: list[TypeInfo] = []
+        ways: list[Node] = []
+        for slug, direction in CONTACTING:
+            kind = self.types.builtin(slug)
+            if kind is None or not can_view_type(self.actor, kind):
+                continue
+            way: Node | None = Where(cast(Column, ACTIVITY.column(TYPE)), OneOf((kind.id,), (kind.name,)))
+            if direction:
+                declared = {use.field.builtin: use.field for use in self.uses(kind)}
+                way = _holds(declared.get(f"{slug}.direction"), direction, kind)
+            if way is not None:
+                kinds.append(kind)
+                ways.append(way)
+        if not kinds:
+            return None
+        selection = activities(tuple(kinds)).with_nodes(AnyOf(tuple(ways)))
+        return Measured(key, "Leads contacted", "teal", (Measure(selection, LEADS, words="Leads contacted"),))
 
     def type_named(self, public_id: str) -> TypeInfo | None:
         return next((row for row in self.visible if row.public_id == public_id and not row.system), None)
@@ -209,6 +245,7 @@ class MetricCatalogue:
         yield from self.builtin_keys()
         yield from self.status_keys()
         yield LEADS_CREATED
+        yield LEADS_CONTACTED
 
     def keys_of(self, kind: TypeInfo) -> Iterator[str]:
         """Yield the keys about one type."""

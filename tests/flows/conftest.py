@@ -58,7 +58,9 @@ def sign_in(live_app: LiveApp, browser: Any, request: pytest.FixtureRequest) -> 
 
     def open_page(email: str = "ann@acme.example", **options: Any) -> Any:
         link = live_app.manage("sign_in_link", email).strip().splitlines()[-1]
-        context = browser.new_context(**{"viewport": {"width": 1440, "height": 1000}, **options})
+        context = browser.new_context(
+            **{"viewport": {"width": 1440, "height": 1000}, "reduced_motion": "reduce", **options}
+        )
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))

@@ -76,7 +76,9 @@ def enter(page: Any, app: Any) -> None:
 def page(browser, cookies) -> Iterator[Any]:
     """A page of the signed-in admin; an error in its scripts fails the test."""
     problems: list[str] = []
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, storage_state=cookies)
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 1000}, storage_state=cookies, reduced_motion="reduce"
+    )
     context.set_default_timeout(60_000)
     opened = context.new_page()
     opened.on("pageerror", lambda error: problems.append(str(error)))

@@ -27,7 +27,9 @@ def app(own_live_app: LiveApp) -> LiveApp:
 
 @pytest.fixture
 def page(app: LiveApp, browser: Any) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 1000}, accept_downloads=True, reduced_motion="reduce"
+    )
     page = context.new_page()
     page.set_default_timeout(60_000)
     problems: list[str] = []

@@ -96,7 +96,9 @@ def story_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
 def page(story_app: LiveApp, browser: Any) -> Any:
     """The page of Ann, signed in; errors and blocked styles fail the test."""
     problems: list[str] = []
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 1000}, accept_downloads=True, reduced_motion="reduce"
+    )
     found = context.new_page()
     found.on("pageerror", lambda error: problems.append(str(error)))
     found.on("console", lambda line: problems.append(line.text) if "Content Security" in line.text else None)

@@ -52,6 +52,25 @@ def test_a_comparison_has_a_row_per_member(world: Any, api: Api) -> None:
     assert nobody["aggregations"]["totals"] == {key: 0}
 
 
+def test_all_keys_that_programs_send_are_answered(world: Any, api: Api) -> None:
+    """The keys of `spec/api.md` 2.19. What is not kept here is none, and does not spoil the report."""
+    acme, bluth, cyberdyne = (lead.public_id for lead in world.ours.leads)
+    api.post("activity/call/", {"lead_id": acme, "direction": "outbound", "duration": 60})
+    api.post("activity/meeting/", {"lead_id": acme, "title": "Demo"})
+    api.post("activity/sms/", {"lead_id": bluth, "direction": "outbound", "text": "Hello"})
+    api.post("activity/call/", {"lead_id": cyberdyne, "direction": "inbound", "duration": 30})
+    expected = {
+        "calls.all.all.count": 2, "calls.all.all.sum_duration": 90, "calls.outbound.all.count": 1,
+        "calls.outbound.all.sum_duration": 60, "calls.outbound.all.avg_duration": 60, "calls.inbound.all.count": 1,
+        "calls.inbound.all.sum_duration": 30, "emails.sent.all.count": 0, "emails.sent.sequences.count": 0,
+        "emails.sent.manual_with_reply.count": 0, "emails.opened.all.count": 0, "emails.received.all.count": 0,
+        "sms.sent.all.count": 1, "sms.received.all.count": 0, "leads.created.all.count": 3,
+        "leads.contacted.all.count": 2, "opportunities.created_for.all.count": 0,
+    }  # fmt: skip
+    body = {"type": "overview", "metrics": list(expected), "relative_range": "this-week"}
+    assert api.post("report/activity/", body)["aggregations"]["totals"] == expected
+
+
 def test_a_saved_search_limits_the_report(world: Any, api: Api) -> None:
     tree = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}, {
         "type": "field_condition", "field": {"type": "regular_field", "object_type": "lead", "field_name": "name"},
