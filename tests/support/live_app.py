@@ -142,7 +142,9 @@ def _kill(process: subprocess.Popen[bytes] | subprocess.Popen[str] | None) -> No
 
 
 def _static() -> Path:
-    """Return the folder of hashed static files; all live apps of a test run share it."""
+    """Return the folder of hashed static files; all live apps of a test run share it, and those of a benchmark."""
+    import tests.settings  # noqa: F401 (makes the folder when no test run did)
+
     return Path(os.environ["TOUCHPOINT_TESTS"]) / "live-static"
 
 
