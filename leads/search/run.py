@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,11 +124,11 @@ def sort_names(query: Query) -> list[str]:
 
 @dataclass(frozen=True)
 class _Found:
-    """How many different records the candidates looked at are; `complete`: all were. `ids`: all of them, when few."""
+    """How many different records the candidates looked at are; `complete`: all were. `rows`: the page, when they are few."""
 
     records: int
     complete: bool
-    ids: list[int] | None
+    rows: list[Any] | None
 
 
 class _Search:
@@ -150,8 +149,6 @@ class _Search:
         self.part = part
         self.leads = _number_of_leads(actor)
         self.bound = probe_bound(actor)
-        # Ids that are known already are worth sorting up to here: beyond, walking the rows in order finds a page sooner.
-        self.known = min(_KNOWN * self.bound, CAPPED)
         if self.compiler.postgres:
             small = {field_id for node in self.nodes for field_id in _text_fields(node) if _is_small(field_id)}
             self.compiler.small_fields = self.free.small_fields = small
@@ -232,23 +229,21 @@ class _Search:
     def page(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, count: str) -> Page:
         driver = self.driver()
         candidates = self._candidates(driver)
-        found = self._look(candidates, driver, count) if self.nodes else None
-        rows = self._walk(sort, limit + 1, after, self._worth_sorting(found, limit) if found else None)
+        found = self._look(candidates, driver, count, sort, limit, after) if self.nodes else None
+        rows = found.rows if found and found.rows is not None else self._walk(sort, limit + 1, after)
         shown = rows[:limit]
         cursor = encode_cursor(sort.name, _json(shown[-1][1]), shown[-1][0]) if len(rows) > limit else ""
         total, exact = self._total(count, candidates, found)
         return Page(tuple(row[0] for row in shown), cursor, total, exact)
 
-    def _worth_sorting(self, found: _Found, limit: int) -> list[int] | None:
-        """Return the ids when sorting them is cheaper than testing rows in order until a page is full, else None.
+    def _few(self, limit: int) -> int:
+        """Return up to how many records it is cheaper to fetch and sort than to test rows in order until a page is full.
 
-        Measured: to fetch and sort one record by its id costs nearly twice as much as to look up a value of a row, and an
-        eighth of what words or counts cost.
+        A page is full after about `leads / records * limit` tests. Measured: to fetch and sort one record by its id costs
+        nearly twice as much as to look up a value of a row, and an eighth of what words or counts cost.
         """
-        if found.ids is None or found.records <= self.bound // 2:
-            return found.ids
-        tested = self.leads / found.records * limit
-        return found.ids if found.records <= tested * (0.6 if self._is_plain() else 8) else None
+        tests = self.leads * limit * (0.6 if self._is_plain() else 8)
+        return min(max(self.bound // 2, math.isqrt(int(tests))), _KNOWN * self.bound, CAPPED)
 
     def _is_plain(self) -> bool:
         """Return whether the search asks about values of one record only: each test is a look-up in an index."""
@@ -260,45 +255,76 @@ class _Search:
         plain = [isinstance(test, Where) and not isinstance(test.condition, TextIs) for test in tests]
         return len(self.nodes) == 1 and bool(plain) and all(plain)
 
-    def _look(self, candidates: Sql, driver: tuple[int, Seed] | None, count: str) -> _Found:
-        """Look at as many candidates as the total asks for, and keep their ids where they are all and few.
+    def _look(
+        self,
+        candidates: Sql,
+        driver: tuple[int, Seed] | None,
+        count: str,
+        sort: _Sort,
+        limit: int,
+        after: tuple[Any, int] | None,
+    ) -> _Found:
+        """Look at as many candidates as the total asks for, and sort them where they are all and few.
 
         Without a driver the candidates are records, once each. With one a record may come several times, so more rows
         are looked at than are counted. Where nothing is counted, a few rows tell whether it is worth going on.
         """
-        if count != "no":
-            if driver and driver[1].ordered and self.compiler.postgres:
-                return self._look_at(fill("SELECT DISTINCT id FROM ({}) d", candidates), CAPPED + 1, self.known)
-            several = driver is not None and not driver[1].once
-            return self._look_at(candidates, _LOOKED_AT if several else CAPPED + 1, self.known)
-        found = self._look_at(candidates, self.bound + 1, self.bound)
-        if not found.complete and driver and found.records <= self.bound // _SEVERAL_PER_RECORD:
-            return self._look_at(candidates, _LOOKED_AT, self.known)
-        return found
+        once = driver is None or driver[1].once
+        if not once and driver and driver[1].ordered:
+            candidates, once = fill("SELECT DISTINCT id FROM ({}) d", candidates), True
+        most, few = CAPPED + 1 if once else _LOOKED_AT, self._few(limit)
+        picked = self._picked(sort, limit + 1, after)
+        if count == "no":
+            found = self._look_at(candidates, once, self.bound + 1, min(few, self.bound), picked)
+            if found.complete or driver is None or found.records > self.bound // _SEVERAL_PER_RECORD:
+                return found
+        return self._look_at(candidates, once, most, few, picked)
 
-    def _look_at(self, candidates: Sql, most: int, keep: int) -> _Found:
+    def _look_at(self, candidates: Sql, once: bool, most: int, few: int, picked: Sql) -> _Found:
+        """Count the different candidates, and select the page of them when there are at most `few`: in one statement."""
         listed = "array_agg(id)" if self.compiler.postgres else "json_group_array(id)"
-        rows, records, ids = _rows(
-            fill(
-                f"SELECT COALESCE(SUM(n), 0), COUNT(*), CASE WHEN COUNT(*) <= {keep:d} THEN {listed} END FROM "
-                f"(SELECT id, COUNT(*) AS n FROM ({{}} LIMIT {most:d}) c GROUP BY id) g",
-                candidates,
-            )
-        )[0]
-        complete = int(rows) < most
-        if not complete or int(records) > keep:
-            return _Found(int(records), complete, None)
-        return _Found(int(records), complete, json.loads(ids) if isinstance(ids, str) else ids or [])
+        numbers, each = "COUNT(*)", fill(f"SELECT id FROM ({{}}) s LIMIT {most:d}", candidates)
+        if not once:
+            numbers, each = "COALESCE(SUM(n), 0)", fill("SELECT id, COUNT(*) AS n FROM ({}) c GROUP BY id", each)
+        seen = (
+            f"SELECT {numbers} AS seen, COUNT(*) AS records, "
+            f"CASE WHEN {numbers} < {most:d} AND COUNT(*) <= {few:d} THEN {listed} END AS ids FROM ({{}}) e"
+        )
+        asked = fill(
+            f"WITH f AS ({seen}) SELECT f.seen, f.records, w.id, w.sorted FROM f LEFT JOIN ({{}}) w ON 1 = 1",
+            each,
+            picked,
+        )
+        rows = _rows(asked)
+        seen_rows, records = int(rows[0][0]), int(rows[0][1])
+        complete = seen_rows < most
+        page = [row[2:] for row in rows if row[2] is not None] if complete and records <= few else None
+        return _Found(records, complete, page)
 
-    def _walk(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, narrow: list[int] | None) -> list[Any]:
-        """Return (id, sort value) of the next rows in order; rows without a sort value come last."""
-        few = False
-        if narrow is not None:
-            if not narrow:
-                return []
-            where, few = self._among(narrow), len(narrow) <= self.bound // 2
-        else:
-            where = both([self.compiler.where(self.scope, "r", self.nodes), *self._part("r")])
+    def _picked(self, sort: _Sort, limit: int, after: tuple[Any, int] | None) -> Sql:
+        """Return the SELECT of the next (id, sort value) of the rows whose ids are `f.ids`; those without a value last."""
+        column, sign = sort.column.sql.replace("{row}", "r"), "<" if sort.descending else ">"
+        ids = (
+            "ANY((SELECT f.ids FROM f)::bigint[])"
+            if self.compiler.postgres
+            else "(SELECT value FROM f, json_each(f.ids))"
+        )
+        known = Sql(f"r.id {'=' if self.compiler.postgres else 'IN'} {ids}")
+        where = both([known, fill("r.organization_id = {}", value(self.actor.organization_id))])
+        beyond = Sql("1 = 1")
+        if after is not None and after[0] is None:
+            beyond = fill(f"q.sorted IS NULL AND q.id {sign} {{}}", value(after[1]))
+        elif after is not None:
+            beyond = fill(f"(q.sorted, q.id) {sign} ({{}}, {{}}) OR q.sorted IS NULL", value(after[0]), value(after[1]))
+        rows = fill(f"SELECT r.id, {column} AS sorted FROM {self.source.table} r WHERE {{}}", where)
+        order = f"q.sorted IS NULL, q.sorted {sort.order}, q.id {sort.order}"
+        return fill(
+            f"SELECT q.id, q.sorted FROM ({{}}) q WHERE {{}} ORDER BY {order} LIMIT {{}}", rows, beyond, value(limit)
+        )
+
+    def _walk(self, sort: _Sort, limit: int, after: tuple[Any, int] | None) -> list[Any]:
+        """Return (id, sort value) of the next rows in order, each tested; rows without a sort value come last."""
+        where = both([self.compiler.where(self.scope, "r", self.nodes), *self._part("r")])
         column = sort.column.sql.replace("{row}", "r")
         sign = "<" if sort.descending else ">"
         table = Sql(f"{self.source.table} r")
@@ -309,28 +335,19 @@ class _Search:
             where, column = Sql("1 = 1"), "r.sorted"
         select = f"SELECT r.id, {column} FROM {{}} WHERE {{}} AND {{}} ORDER BY {{}} LIMIT {{}}"
         rows: list[Any] = []
-        # A look-up to sort by may be slow even for few.
-        few = few and "SELECT" not in sort.column.sql
         if after is None or after[0] is not None:
             beyond = Sql(f"{column} IS NOT NULL")
             if after is not None:
                 beyond = fill(f"({column}, r.id) {sign} ({{}}, {{}})", value(after[0]), value(after[1]))
             order = Sql(f"{column} {sort.order}, r.id {sort.order}")
-            rows = _rows(fill(select, table, where, beyond, order, value(limit)), bounded=few)
+            rows = _rows(fill(select, table, where, beyond, order, value(limit)))
         if len(rows) < limit and sort.column.nullable:
             beyond = Sql(f"{column} IS NULL")
             if after is not None and after[0] is None:
                 beyond = fill(f"{column} IS NULL AND r.id {sign} {{}}", value(after[1]))
             order = Sql(f"r.id {sort.order}")
-            rows += _rows(fill(select, table, where, beyond, order, value(limit - len(rows))), bounded=few)
+            rows += _rows(fill(select, table, where, beyond, order, value(limit - len(rows))))
         return rows
-
-    def _among(self, narrow: list[int]) -> Sql:
-        if self.compiler.postgres:
-            known = Sql("r.id = ANY(%s)", (narrow,))
-        else:
-            known = Sql(f"r.id IN ({', '.join(str(int(number)) for number in narrow)})")
-        return both([known, fill("r.organization_id = {}", value(self.actor.organization_id))])
 
     def _total(self, count: str, candidates: Sql, found: _Found | None) -> tuple[int | None, bool]:
         if count == "no":

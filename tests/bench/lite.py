@@ -263,7 +263,8 @@ def _everything(bench: Any, table: Any) -> None:
     table.line("free text box", lambda: run(actor, everything, text=word).total, free_text)
     kind = bench.types[0]
     number = bench.fields(kind)["number"]
-    latest = f"(SELECT n.f{number.id} FROM {native(kind)} n WHERE n.lead_id = l.id ORDER BY n.id DESC LIMIT 1) DESC NULLS LAST, l.id DESC"
+    held = f"SELECT n.f{number.id} FROM {native(kind)} n WHERE n.lead_id = l.id AND n.f{number.id} IS NOT NULL"
+    latest = f"({held} ORDER BY n.date_created DESC, n.id DESC LIMIT 1) DESC NULLS LAST, l.id DESC"
     counted = f"(SELECT COUNT(*) FROM {native(kind)} n WHERE n.lead_id = l.id) DESC, l.id DESC"
     orders = {
         "last activity": ("-last_activity_at", "l.last_activity_at DESC NULLS LAST, l.id DESC"),

@@ -357,7 +357,7 @@ def test_finding_and_comparing_take_a_constant_number_of_queries(
         client.get(preview)
 
 
-FIND_QUERIES = 7 + (4 if connection.vendor == "postgresql" else 0)
+FIND_QUERIES = 6 + (4 if connection.vendor == "postgresql" else 0)
 PREVIEW_QUERIES = 15
 
 
@@ -516,4 +516,4 @@ def test_the_palette_takes_a_constant_number_of_queries(
         found_by(client, "e")
 
 
-PALETTE_QUERIES = 8 + (4 if connection.vendor == "postgresql" else 0)
+PALETTE_QUERIES = 7 + (4 if connection.vendor == "postgresql" else 0)
