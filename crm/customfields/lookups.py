@@ -11,6 +11,7 @@ from django.apps import apps
 
 from crm import ids
 from crm.models import Membership, Organization
+from crm.models.organizations import full_name
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ class Lookups:
 
     @cached_property
     def _members(self) -> list[UserRef]:
-        rows = Membership.unscoped.filter(organization=self.organization).select_related("user")
+        named = ("user_id", "user__first_name", "user__last_name", "user__email", "removed_at")
+        rows = Membership.unscoped.filter(organization=self.organization).values_list(*named)
         found = [
-            UserRef(row.user_id, row.user.public_id, row.user.full_name, row.user.email, row.removed_at is not None)
-            for row in rows
+            UserRef(user_id, ids.encode("user", user_id), full_name(first, last, email), email, removed_at is not None)
+            for user_id, first, last, email, removed_at in rows
         ]
         return sorted(found, key=lambda ref: (ref.former, ref.name.casefold()))
 

@@ -61,6 +61,11 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
+def full_name(first: str, last: str, email: str) -> str:
+    """Return how a person is called: by their name, else by their email."""
+    return f"{first} {last}".strip() or email
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who signs in by email. What they may do is decided by their membership, never here."""
 
@@ -86,7 +91,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def full_name(self) -> str:
-        return f"{self.first_name} {self.last_name}".strip() or self.email
+        return full_name(self.first_name, self.last_name, self.email)
 
     @property
     def public_id(self) -> str:
