@@ -246,7 +246,8 @@ def _verdicts(run: ImportRun, chunk: list[Row], checking: bool, memory: Memory) 
     memory.begin()
     found: list[Verdict] = []
     try:
-        with transaction.atomic():
+        # Only a check takes back a part of the transaction; SQLite would copy each page that is written in a savepoint.
+        with transaction.atomic(savepoint=checking):
             # Two imports of an organization take turns by chunk, so that both see the leads the other makes.
             organization = Organization.objects.select_for_update(no_key=True).get(pk=run.organization_id)
             # Rights are read at each chunk: a role that changes during a run counts at once.

@@ -59,7 +59,7 @@ def log_many(actor: Membership, prepared: Sequence[Prepared]) -> list[int]:
         return []
     known = catalog(actor.organization)
     now = timezone.now()
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         if counted := sum(row.kind.is_custom for row in prepared if row.status == PUBLISHED):
             count_first_publishes(actor.organization, counted)
         made = next_ids(Activity, len(prepared))
