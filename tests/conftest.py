@@ -30,7 +30,9 @@ def fresh_caches() -> None:
 
     from activities.queries import forget_types
     from crm.customfields.catalog import forget_all
+    from leads.search.run import forget_estimates
 
+    forget_estimates()
     forget_all()
     forget_types()
     cache.clear()

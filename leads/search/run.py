@@ -48,6 +48,7 @@ _LOOKED_AT = CAPPED * _SEVERAL_PER_RECORD + 1
 _SMALL = 10_000
 _estimates: dict[int, tuple[float, int]] = {}
 _text_rows: dict[int, tuple[float, int]] = {}
+_probed: dict[tuple[str, str], tuple[float, int]] = {}
 _timeout: ContextVar[str] = ContextVar("timeout", default="")
 
 
@@ -190,7 +191,14 @@ class _Search:
         return min(zip(numbers, seeds, strict=True), key=lambda pair: (pair[0], not pair[1][1].exact))[1]
 
     def _probe(self, selects: Sequence[Sql], *, bounded: bool = False) -> list[int]:
-        """Return how many rows each has, counted as far as it takes to see the fewest, at most as far as *few* goes."""
+        """Return how many rows each has, counted as far as it takes to see the fewest, at most as far as *few* goes.
+
+        Remembered for a minute, so that the next page, another order or the exact total of a search asks nothing again:
+        the numbers choose a way, never an answer.
+        """
+        now, keys = time.monotonic(), [(select.text, repr(select.params)) for select in selects]
+        if all(now - _probed.get(key, (now - 60, 0))[0] < 60 for key in keys):
+            return [_probed[key][1] for key in keys]
         numbers: list[int] = []
         for most in (self.bound // 4, self.bound + 1):
             counted = [fill("(SELECT COUNT(*) FROM ({} LIMIT {}) p)", select, value(most)) for select in selects]
@@ -198,6 +206,9 @@ class _Search:
             numbers = [int(number) for number in _rows(asked, bounded=bounded)[0]]
             if min(numbers) < most:
                 break
+        if len(_probed) > 1000:
+            _probed.clear()
+        _probed.update((key, (now, number)) for key, number in zip(keys, numbers, strict=True))
         return numbers
 
     def _choose_anchor(self, node: Node) -> None:
@@ -418,6 +429,7 @@ def forget_estimates() -> None:
     """Count again what was counted lately: for when a lot was written at once."""
     _estimates.clear()
     _text_rows.clear()
+    _probed.clear()
 
 
 # --- statements -------------------------------------------------------------------------------------------------------

@@ -149,3 +149,8 @@ def test_two_conditions_start_from_the_rarer_one(actor: Membership) -> None:
     read = [query["sql"] for query in captured.captured_queries if "COALESCE(SUM(n)" in query["sql"]]
     assert len(read) == 1
     assert read[0].index("value_number") < read[0].index("value_ref"), read[0]
+    # Asked again soon, the way is known: what is left are the numbers of rows that were counted.
+    with CaptureQueriesContext(connection) as again:
+        run(actor, parse(of_type(kind, common, rare), actor))
+    assert len(again) == len(captured) - 2, "one probe, and the number of leads"
+    assert [query["sql"] for query in again if "COALESCE(SUM(n)" in query["sql"]] == read

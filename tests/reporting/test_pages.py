@@ -109,7 +109,7 @@ def test_the_list_behind_a_number_has_its_sentence(world: Any, django_assert_num
     client = sign_in(world.ours.admin)
     address = f"{OURS}records/?metric={key_of(world.ours)}&start=2026-01-01&end=2027-12-31&zone=Europe/Berlin"
     client.get(address)
-    with django_assert_num_queries(11 + 4 * POSTGRES):
+    with django_assert_num_queries(10 + 4 * POSTGRES):
         text = client.get(address).content.decode()
     assert "Qualifying call where Date created is from 1 Jan 2026 to 31 Dec 2027" in text
     assert "days in Europe/Berlin" in text
