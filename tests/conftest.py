@@ -30,7 +30,7 @@ def fresh_caches() -> None:
 
     from activities.queries import forget_types
     from crm.customfields.catalog import forget_all
-    from leads.search.run import forget_estimates
+    from leads.search.estimates import forget_estimates
 
     forget_estimates()
     forget_all()

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from crm.errors import InvalidInput, TooMuch
+from crm.errors import InvalidInput
 from crm.models import Membership
-from leads.search.columns import sort_column
 from leads.search.compiler import ROW, Compiler, Seed, _needs_row
-from leads.search.cursors import decode_cursor, encode_cursor
+from leads.search.cursors import encode_cursor
+from leads.search.estimates import is_small, number_of_leads, probe, probe_bound
 from leads.search.language import (
     CustomValue,
     FreeText,
@@ -35,21 +28,18 @@ from leads.search.language import (
     parse,
 )
 from leads.search.moments import Clock
+from leads.search.order import Sort, as_json, last_seen, sort_by
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, value
+from leads.search.statements import limited, select_rows
 
-__all__ = ["Page", "count", "id_subquery", "parse", "run", "sort_names"]
+__all__ = ["Page", "count", "id_subquery", "parse", "run"]
 
 CAPPED = 10_000
 MAX_LIMIT = 1000
 _SEVERAL_PER_RECORD = 3
 _KNOWN = 3
 _LOOKED_AT = CAPPED * _SEVERAL_PER_RECORD + 1
-_SMALL = 10_000
-_estimates: dict[int, tuple[float, int]] = {}
-_text_rows: dict[int, tuple[float, int]] = {}
-_probed: dict[tuple[str, str], tuple[float, int]] = {}
-_timeout: ContextVar[str] = ContextVar("timeout", default="")
 
 
 @dataclass(frozen=True)
@@ -60,17 +50,6 @@ class Page:
     next_cursor: str
     total: int | None
     total_is_exact: bool = True
-
-
-@dataclass(frozen=True)
-class _Sort:
-    name: str
-    column: Column
-    descending: bool
-
-    @property
-    def order(self) -> str:
-        return "DESC" if self.descending else "ASC"
 
 
 def run(
@@ -95,16 +74,16 @@ def run(
     if lists and lists != query.source.family:
         raise InvalidInput(fields={"query": f"This search selects {query.source.plural}, not {lists}s."})
     search = _Search(actor, query, text, tz, part)
-    ordered = _sort(actor, query, sort)
-    after = _after(ordered, cursor)
+    ordered = sort_by(actor, query, sort)
+    after = last_seen(ordered, cursor)
     limit = max(1, min(limit, MAX_LIMIT))
-    with _limited():
+    with limited():
         return search.page(ordered, limit, after, count)
 
 
 def count(actor: Membership, query: Query, *, text: str = "", tz: ZoneInfo | None = None) -> int:
     """Return the exact number of records that match."""
-    with _limited():
+    with limited():
         return _Search(actor, query, text, tz, None).exact()
 
 
@@ -116,11 +95,6 @@ def id_subquery(
         raise InvalidInput(fields={"query": f"This search selects {query.source.plural}, not {lists}s."})
     found = _Search(actor, query, text, tz, None).everything()
     return found.text, found.params
-
-
-def sort_names(query: Query) -> list[str]:
-    """Return the columns a search's results can be sorted by."""
-    return [column.name for column in query.source.columns if column.sorts]
 
 
 @dataclass(frozen=True)
@@ -148,10 +122,10 @@ class _Search:
             nodes.append(FreeText(words))
         self.scope, self.nodes = query.source.absorb(actor, nodes, clock)
         self.part = part
-        self.leads = _number_of_leads(actor)
+        self.leads = number_of_leads(actor)
         self.bound = probe_bound(actor)
         if self.compiler.postgres:
-            small = {field_id for node in self.nodes for field_id in _text_fields(node) if _is_small(field_id)}
+            small = {field_id for node in self.nodes for field_id in _text_fields(node) if is_small(field_id)}
             self.compiler.small_fields = self.free.small_fields = small
 
     # --- what matches -------------------------------------------------------------------------------------------------
@@ -187,29 +161,8 @@ class _Search:
         seeds = [(i, seed) for i, node in enumerate(self.nodes) if (seed := self.compiler.seed(node, self.scope))]
         if len(seeds) < 2:
             return seeds[0] if seeds else None
-        numbers = self._probe([fill("SELECT 1 FROM ({}) s", seed.sql) for _, seed in seeds])
+        numbers = probe([fill("SELECT 1 FROM ({}) s", seed.sql) for _, seed in seeds], self.bound)
         return min(zip(numbers, seeds, strict=True), key=lambda pair: (pair[0], not pair[1][1].exact))[1]
-
-    def _probe(self, selects: Sequence[Sql], *, bounded: bool = False) -> list[int]:
-        """Return how many rows each has, counted as far as it takes to see the fewest, at most as far as *few* goes.
-
-        Remembered for a minute, so that the next page, another order or the exact total of a search asks nothing again:
-        the numbers choose a way, never an answer.
-        """
-        now, keys = time.monotonic(), [(select.text, repr(select.params)) for select in selects]
-        if all(now - _probed.get(key, (now - 60, 0))[0] < 60 for key in keys):
-            return [_probed[key][1] for key in keys]
-        numbers: list[int] = []
-        for most in (self.bound // 4, self.bound + 1):
-            counted = [fill("(SELECT COUNT(*) FROM ({} LIMIT {}) p)", select, value(most)) for select in selects]
-            asked = fill(f"SELECT {', '.join(['{}'] * len(counted))}", *counted)
-            numbers = [int(number) for number in _rows(asked, bounded=bounded)[0]]
-            if min(numbers) < most:
-                break
-        if len(_probed) > 1000:
-            _probed.clear()
-        _probed.update((key, (now, number)) for key, number in zip(keys, numbers, strict=True))
-        return numbers
 
     def _choose_anchor(self, node: Node) -> None:
         """Decide from which condition the related records of a conjunct are read: the one with the fewest rows."""
@@ -231,19 +184,19 @@ class _Search:
             selects[ROW] = fill(f"SELECT 1 FROM {node.source.table} a WHERE {{}}", where)
         if len(selects) > 1:
             in_order = all(not isinstance(getattr(rest[i], "condition", None), TextIs) for i in anchors)
-            probed = self._probe(list(selects.values()), bounded=in_order and ROW not in selects)
+            probed = probe(list(selects.values()), self.bound, bounded=in_order and ROW not in selects)
             numbers = dict(zip(selects, probed, strict=True))
             chosen = min(numbers, key=lambda anchor: numbers[anchor])
             self.compiler.anchors[id(node)] = self.free.anchors[id(node)] = chosen
 
     # --- pages and totals ---------------------------------------------------------------------------------------------
-    def page(self, sort: _Sort, limit: int, after: tuple[Any, int] | None, count: str) -> Page:
+    def page(self, sort: Sort, limit: int, after: tuple[Any, int] | None, count: str) -> Page:
         driver = self.driver()
         candidates = self._candidates(driver)
         found = self._look(candidates, driver, count, sort, limit, after) if self.nodes else None
         rows = found.rows if found and found.rows is not None else self._walk(sort, limit + 1, after)
         shown = rows[:limit]
-        cursor = encode_cursor(sort.name, _json(shown[-1][1]), shown[-1][0]) if len(rows) > limit else ""
+        cursor = encode_cursor(sort.name, as_json(shown[-1][1]), shown[-1][0]) if len(rows) > limit else ""
         total, exact = self._total(count, candidates, found)
         return Page(tuple(row[0] for row in shown), cursor, total, exact)
 
@@ -271,7 +224,7 @@ class _Search:
         candidates: Sql,
         driver: tuple[int, Seed] | None,
         count: str,
-        sort: _Sort,
+        sort: Sort,
         limit: int,
         after: tuple[Any, int] | None,
     ) -> _Found:
@@ -306,13 +259,13 @@ class _Search:
             each,
             picked,
         )
-        rows = _rows(asked)
+        rows = select_rows(asked)
         seen_rows, records = int(rows[0][0]), int(rows[0][1])
         complete = seen_rows < most
         page = [row[2:] for row in rows if row[2] is not None] if complete and records <= few else None
         return _Found(records, complete, page)
 
-    def _picked(self, sort: _Sort, limit: int, after: tuple[Any, int] | None) -> Sql:
+    def _picked(self, sort: Sort, limit: int, after: tuple[Any, int] | None) -> Sql:
         """Return the SELECT of the next (id, sort value) of the rows whose ids are `f.ids`; those without a value last."""
         column, sign = sort.column.sql.replace("{row}", "r"), "<" if sort.descending else ">"
         ids = (
@@ -333,7 +286,7 @@ class _Search:
             f"SELECT q.id, q.sorted FROM ({{}}) q WHERE {{}} ORDER BY {order} LIMIT {{}}", rows, beyond, value(limit)
         )
 
-    def _walk(self, sort: _Sort, limit: int, after: tuple[Any, int] | None) -> list[Any]:
+    def _walk(self, sort: Sort, limit: int, after: tuple[Any, int] | None) -> list[Any]:
         """Return (id, sort value) of the next rows in order, each tested; rows without a sort value come last."""
         where = both([self.compiler.where(self.scope, "r", self.nodes), *self._part("r")])
         column = sort.column.sql.replace("{row}", "r")
@@ -351,13 +304,13 @@ class _Search:
             if after is not None:
                 beyond = fill(f"({column}, r.id) {sign} ({{}}, {{}})", value(after[0]), value(after[1]))
             order = Sql(f"{column} {sort.order}, r.id {sort.order}")
-            rows = _rows(fill(select, table, where, beyond, order, value(limit)))
+            rows = select_rows(fill(select, table, where, beyond, order, value(limit)))
         if len(rows) < limit and sort.column.nullable:
             beyond = Sql(f"{column} IS NULL")
             if after is not None and after[0] is None:
                 beyond = fill(f"{column} IS NULL AND r.id {sign} {{}}", value(after[1]))
             order = Sql(f"r.id {sort.order}")
-            rows += _rows(fill(select, table, where, beyond, order, value(limit - len(rows))))
+            rows += select_rows(fill(select, table, where, beyond, order, value(limit - len(rows))))
         return rows
 
     def _total(self, count: str, candidates: Sql, found: _Found | None) -> tuple[int | None, bool]:
@@ -371,11 +324,11 @@ class _Search:
             if found.records > CAPPED:
                 return CAPPED, False
             candidates = fill("SELECT DISTINCT id FROM ({}) c", candidates)
-        number = _rows(fill("SELECT COUNT(*) FROM ({} LIMIT {}) c", candidates, value(CAPPED + 1)))[0][0]
+        number = select_rows(fill("SELECT COUNT(*) FROM ({} LIMIT {}) c", candidates, value(CAPPED + 1)))[0][0]
         return min(number, CAPPED), number <= CAPPED
 
     def exact(self) -> int:
-        return int(_rows(fill("SELECT COUNT(*) FROM ({}) c", self.everything()))[0][0])
+        return int(select_rows(fill("SELECT COUNT(*) FROM ({}) c", self.everything()))[0][0])
 
 
 def _text_fields(node: Node) -> Iterator[int]:
@@ -384,18 +337,6 @@ def _text_fields(node: Node) -> Iterator[int]:
         yield node.field.field.id
     for child in (*getattr(node, "nodes", ()), *([node.query] if isinstance(node, Related) else [])):
         yield from _text_fields(child)
-
-
-def _is_small(field_id: int) -> bool:
-    """Return whether a text field has few rows, counted at most every ten minutes."""
-    at, rows = _text_rows.get(field_id, (0.0, 0))
-    if time.monotonic() - at > 600 or not at:
-        counted = Sql(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM value_text WHERE field_id = %s LIMIT %s) c", (field_id, _SMALL + 1)
-        )
-        rows = int(_rows(counted)[0][0])
-        _text_rows[field_id] = (time.monotonic(), rows)
-    return rows <= _SMALL
 
 
 def _table_of(searched: CustomValue) -> str:
@@ -407,118 +348,3 @@ def _table_of(searched: CustomValue) -> str:
 def _is_bounded(node: Node) -> bool:
     """Return whether a condition is a range of an indexed column: reading rows by it may be the shortest way."""
     return isinstance(node, Where) and isinstance(node.field, Column) and node.field.indexed and not node.negate
-
-
-def probe_bound(actor: Membership) -> int:
-    """Return how many rows are *few*: six times the root of the number of leads (`spec/storage.md`)."""
-    return max(200, min(6 * math.isqrt(_number_of_leads(actor)), 10_000))
-
-
-def _number_of_leads(actor: Membership) -> int:
-    """Return how many leads the organization has, counted at most every ten minutes and up to a million."""
-    at, leads = _estimates.get(actor.organization_id, (0.0, 0))
-    if time.monotonic() - at > 600 or not at:
-        counted = Sql("SELECT COUNT(*) FROM (SELECT 1 FROM leads_lead WHERE organization_id = %s LIMIT 1000000) c",
-                      (actor.organization_id,))  # fmt: skip
-        leads = int(_rows(counted)[0][0])
-        _estimates[actor.organization_id] = (time.monotonic(), leads)
-    return leads
-
-
-def forget_estimates() -> None:
-    """Count again what was counted lately: for when a lot was written at once."""
-    _estimates.clear()
-    _text_rows.clear()
-    _probed.clear()
-
-
-# --- statements -------------------------------------------------------------------------------------------------------
-def _rows(sql: Sql, *, bounded: bool = False) -> list[Any]:
-    """Return what a statement selects. `bounded`: it reads few rows whatever is asked, so no clock need watch it."""
-    limit = "" if bounded else _timeout.get()
-    with connection.cursor() as cursor:
-        cursor.execute(limit + sql.text, sql.params)
-        if limit:
-            cursor.nextset()
-        return cursor.fetchall()
-
-
-@contextmanager
-def _limited() -> Iterator[None]:
-    """Statements inside are stopped after `SEARCH_STATEMENT_TIMEOUT_MS`; raises `TooMuch` then."""
-    milliseconds = int(settings.SEARCH_STATEMENT_TIMEOUT_MS)
-    try:
-        if connection.vendor == "postgresql" and not connection.in_atomic_block:
-            # Sent in front of each statement: the two are one transaction, without a way there and back of its own.
-            token = _timeout.set(f"SET LOCAL statement_timeout = {milliseconds}; ")
-            try:
-                yield
-            finally:
-                _timeout.reset(token)
-        elif connection.vendor == "postgresql":
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout = %s", [milliseconds])
-                yield
-                cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
-        else:
-            connection.ensure_connection()
-            end = time.monotonic() + milliseconds / 1000
-            connection.connection.set_progress_handler(lambda: int(time.monotonic() > end), 50_000)
-            try:
-                yield
-            finally:
-                connection.connection.set_progress_handler(None, 0)
-    except OperationalError as error:
-        if "timeout" not in str(error) and "interrupt" not in str(error):
-            raise
-        raise TooMuch(
-            "This search takes too long. Add a condition that fewer records meet, or a narrower date range."
-        ) from error
-    except OverflowError as error:
-        raise InvalidInput("A date of this search leads out of the calendar.") from error
-
-
-# --- order ------------------------------------------------------------------------------------------------------------
-def _sort(actor: Membership, query: Query, given: str | Sequence[Mapping[str, Any]]) -> _Sort:
-    if not isinstance(given, str):
-        first = given[0] if given else {}
-        field = first.get("field") if isinstance(first, Mapping) else None
-        name = str(field.get("custom_field_id") or field.get("field_name")) if isinstance(field, Mapping) else ""
-        given = f"-{name}" if name and first.get("direction") == "desc" else name
-    name = given or query.source.default_sort
-    bare = name.removeprefix("-")
-    column = sort_column(actor, query.source, bare)
-    if column is None:
-        raise InvalidInput(
-            fields={"sort": f"“{bare}” cannot be sorted by. Use one of: {', '.join(sort_names(query))}."}
-        )
-    return _Sort(name, column, name.startswith("-"))
-
-
-def _after(sort: _Sort, cursor: str) -> tuple[Any, int] | None:
-    """Return the sort value and id of the last row seen. Raises `InvalidInput` for anything that is not our cursor."""
-    if not cursor:
-        return None
-    parts = decode_cursor(cursor)
-    if parts is None or len(parts) != 3 or parts[0] != sort.name or type(parts[2]) is not int:
-        raise InvalidInput(fields={"cursor": "The cursor belongs to another search. Start from the first page."})
-    last = parts[1]
-    try:
-        if last is not None and sort.column.asks == "moment":
-            found = datetime.fromisoformat(last)
-            found = found if found.tzinfo else found.replace(tzinfo=UTC)
-            last = connection.ops.adapt_datetimefield_value(found)
-        elif last is not None and sort.column.asks == "number":
-            number = Decimal(str(last))
-            if isinstance(last, bool) or not number.is_finite():
-                raise ValueError
-            last = number if connection.vendor == "postgresql" else float(number)
-        elif not isinstance(last, str | None):
-            raise ValueError
-    except (TypeError, ValueError, ArithmeticError):
-        raise InvalidInput(fields={"cursor": "The cursor is broken. Start from the first page."}) from None
-    return last, parts[2]
-
-
-def _json(last: Any) -> Any:
-    return last.isoformat() if isinstance(last, datetime) else last

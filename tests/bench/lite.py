@@ -99,7 +99,7 @@ class Native:
     """Hand-written SQL in the adaptive shape: probe, then narrow or broad."""
 
     def __init__(self, actor: Any) -> None:
-        from leads.search.run import probe_bound
+        from leads.search.estimates import probe_bound
 
         self.organization, self.bound = actor.organization_id, probe_bound(actor)
 

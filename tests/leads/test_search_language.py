@@ -257,7 +257,7 @@ def test_an_endless_search_is_stopped(ours: Tenant, settings: Any, monkeypatch: 
         if connection.vendor == "postgresql"
         else "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) SELECT 1, COUNT(*) FROM n"
     )
-    monkeypatch.setattr(running._Search, "_walk", lambda *a: running._rows(Sql(slow)))
+    monkeypatch.setattr(running._Search, "_walk", lambda *a: running.select_rows(Sql(slow)))
     with pytest.raises(TooMuch, match="takes too long"):
         run(ours.admin, parse({"type": "match_all"}, ours.admin))
     assert Lead.objects.count() == 3  # the connection still works

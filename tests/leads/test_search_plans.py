@@ -21,8 +21,9 @@ from crm.management.provision import provision_organization
 from crm.models import Membership, Organization
 from crm.tenancy import scope
 from leads.models import Lead
+from leads.search.estimates import forget_estimates
 from leads.search.language import parse
-from leads.search.run import forget_estimates, run
+from leads.search.run import run
 
 
 @pytest.fixture
