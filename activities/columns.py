@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from django.db.models import F, Window
@@ -105,11 +106,13 @@ def _last_value(kind: TypeInfo, use: Use) -> ResultColumn:
         return {pk: value_cell(rows, known, value) for pk, value in stored.items()}
 
     # Only published activities have rows in the index of values, so the newest of them is the one whose value is shown.
-    sort = latest_sort(
-        key, known, "JOIN activities_activity a ON a.id = v.record_key",
-        f"v.lead_id = {{row}}.id AND v.record_key > 0 AND a.type_id = {int(kind.id)}", "a.activity_at DESC, a.id DESC",
-    )  # fmt: skip
-    return ResultColumn(key, f"{kind.name}: {known.name}", kind.name, load, sort, known.kind.storage == "number")
+    def order() -> Column:
+        return latest_sort(
+            key, known, "JOIN activities_activity a ON a.id = v.record_key",
+            f"v.lead_id = {{row}}.id AND v.record_key > 0 AND a.type_id = {int(kind.id)}", "a.activity_at DESC, a.id DESC",
+        )  # fmt: skip
+
+    return ResultColumn(key, f"{kind.name}: {known.name}", kind.name, load, order, known.kind.storage == "number")
 
 
 # --- activities -------------------------------------------------------------------------------------------------------
@@ -134,16 +137,14 @@ def _summary(rows: Rows) -> Mapping[int, Cell]:
     for row in rows.records:
         for use in _own_uses(rows, row).values():
             preload_contacts(rows, use.field, [row.values.get(str(use.field.id))])
-    return {row.pk: Cell(" · ".join(_texts(rows, row)[:3])) for row in rows.records}
+    return {row.pk: Cell(" · ".join(islice(_texts(rows, row), 3))) for row in rows.records}
 
 
-def _texts(rows: Rows, row: Activity) -> list[str]:
-    found = []
+def _texts(rows: Rows, row: Activity) -> Iterator[str]:
     for use in _own_uses(rows, row).values():
         text = value_cell(rows, use.field, row.values.get(str(use.field.id))).text
         if text:
-            found.append(text if len(text) <= 60 else f"{text[:59]}…")
-    return found
+            yield text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _contacts(rows: Rows) -> Mapping[int, Cell]:
@@ -214,8 +215,11 @@ def _field(actor: Membership, source: Source, searched: Any, group: str) -> Resu
         row.id for row in type_catalog(actor.organization).types if row.fieldset_id in searched.fieldset_ids
     )  # fmt: skip
     guard = f" AND {{row}}.type_id IN ({', '.join(map(str, shown)) or '0'})"
-    sort = value_sort(known.public_id, known, "v.lead_id = {row}.lead_id AND v.record_key = {row}.id", guard)
-    return ResultColumn(known.public_id, known.name, group, load, sort, known.kind.storage == "number")
+
+    def order() -> Column:
+        return value_sort(known.public_id, known, "v.lead_id = {row}.lead_id AND v.record_key = {row}.id", guard)
+
+    return ResultColumn(known.public_id, known.name, group, load, order, known.kind.storage == "number")
 
 
 def records(actor: Membership, numbers: list[int]) -> list[Activity]:

@@ -12,7 +12,6 @@ from activities.models import Activity
 from activities.queries import type_catalog, visible_types
 from crm import ids
 from crm.customfields.catalog import catalog
-from crm.customfields.lookups import Lookups
 from leads.filters import ListFilter, Tree, regular
 from leads.search.sources import source_named
 
@@ -46,7 +45,7 @@ class ActivityFilter(ListFilter):
             choices.append((asked, "Several types"))
         self.filters["type"].extra["choices"] = choices
         people = [(ref.public_id, f"{ref.name} (former member)" if ref.former else ref.name)
-                  for ref in Lookups(self.actor.organization).members]  # fmt: skip
+                  for ref in self.lookups.members]  # fmt: skip
         self.filters["user"].extra["choices"] = people
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar
 
 import django_filters
+from django.forms import Form
 
 from crm import ids
 from crm.customfields.lookups import Lookups
@@ -44,11 +46,34 @@ class ListFilter(django_filters.FilterSet):
     def __init__(self, given: Any, actor: Membership) -> None:
         super().__init__(given, queryset=self._meta.model.objects.none())
         self.actor = actor
+        self.lookups = Lookups(actor.organization)
         self.set_choices()
         for name, field in self.form.fields.items():
             field.widget.attrs.update({"class": "form-select", "aria-label": self.labels.get(name, name)})
 
     labels: ClassVar[dict[str, str]] = {}
+    _classes: ClassVar[dict[tuple[Any, ...], type[Form]]] = {}
+
+    def get_form_class(self) -> type[Form]:
+        """Return the form's class, made once for these filters. It knows no choices: those are the member's own."""
+        key = (type(self), *self.filters)
+        if key not in self._classes:
+            plain = copy.deepcopy({name: self.base_filters[name] for name in self.filters})
+            for one in plain.values():
+                one.model = self._meta.model
+            fields = {name: one.field for name, one in plain.items()}
+            self._classes[key] = type(f"{type(self).__name__}Form", (self._meta.form,), fields)
+        return self._classes[key]
+
+    @property
+    def form(self) -> Form:
+        if not hasattr(self, "_form"):
+            self._form = self.get_form_class()(self.data, prefix=self.form_prefix)
+            for name, found in self.filters.items():
+                if "choices" in found.extra:
+                    field: Any = self._form.fields[name]
+                    field.choices = found.extra["choices"]
+        return self._form
 
     def set_choices(self) -> None:
         """Fill in what this member can choose."""
@@ -83,7 +108,7 @@ class LeadFilter(ListFilter):
         source = source_named(self.actor, "lead")
         found = source.custom_fields(self.actor) if source else []
         self.user_fields = [one.field.public_id for one in found if one.field.kind.refers_to == "user"]
-        members = [(ref.public_id, ref.name) for ref in Lookups(self.actor.organization).members if not ref.former]
+        members = [(ref.public_id, ref.name) for ref in self.lookups.members if not ref.former]
         self.filters["assignee"].extra["choices"] = [("me", "Mine"), ("nobody", "Nobody's"), *members]
         if not self.user_fields:
             del self.filters["assignee"]

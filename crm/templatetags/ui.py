@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -14,7 +14,6 @@ from django.forms import BoundField
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -42,11 +41,19 @@ def _versions() -> dict[str, str]:
 @register.simple_tag
 def icon(name: str, label: str = "", css: str = "") -> SafeString:
     """Draw a Tabler icon. Without a label it is decoration, hidden from screen readers."""
+    return _icon(name, label, css)
+
+
+@lru_cache(maxsize=1000)
+def _icon(name: str, label: str, css: str) -> SafeString:
     meaning = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     return format_html(
         '<svg class="icon {}" {} focusable="false"><use href="{}#tabler-{}"></use></svg>',
-        css, meaning, static("icons.svg"), name,
-    )  # fmt: skip
+        css,
+        meaning,
+        static("icons.svg"),
+        name,
+    )
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -85,14 +92,14 @@ def timesince_tip(moment: datetime | date | None) -> SafeString:
         return SafeString("")
     if not isinstance(moment, datetime):
         return format_html('<time datetime="{}">{}</time>', moment.isoformat(), _day(moment))
-    local = timezone.localtime(moment)
-    full = f"{date_format(local, 'l, j F Y, H:i:s')} ({timezone.get_current_timezone_name()}, UTC{local:%z})"
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        local.isoformat(),
-        full,
-        _relative(local, timezone.localtime()),
-    )
+    return format_html('<time datetime="{}" title="{}">{}</time>', *words_of(moment, timezone.localtime()))
+
+
+def words_of(moment: datetime, now: datetime) -> tuple[str, str, str]:
+    """Return a moment for machines, in full, and relative to now, in the zone of `now`."""
+    local = moment.astimezone(now.tzinfo)
+    full = local.strftime(f"%A, {local.day} %B %Y, %H:%M:%S ({now.tzinfo}, UTC%z)")
+    return local.isoformat(), full, _relative(local, now)
 
 
 def _relative(moment: datetime, now: datetime) -> str:
@@ -113,7 +120,7 @@ def _relative(moment: datetime, now: datetime) -> str:
 
 
 def _day(moment: date) -> str:
-    return date_format(moment, "j M Y")
+    return moment.strftime(f"{moment.day} %b %Y")
 
 
 # --- forms ------------------------------------------------------------------------------------------------------------

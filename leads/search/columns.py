@@ -14,7 +14,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Count
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from crm import ids
@@ -31,7 +30,9 @@ MAX_COLUMNS = 30
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows of one record. `page`: the record it links to (lead, contact, activity) with its id."""
+    """What a table shows of one record: `moment`, else `text`. `page`: the record it links to (lead, contact, activity)
+    with its id.
+    """
 
     text: str = ""
     page: str = ""
@@ -51,10 +52,10 @@ EMPTY = Cell()
 class Rows:
     """The records of one page, and what several columns look up once."""
 
-    def __init__(self, actor: Membership, records: Sequence[Any]) -> None:
+    def __init__(self, actor: Membership, records: Sequence[Any], lookups: Lookups | None = None) -> None:
         self.actor = actor
         self.records = records
-        self.lookups = Lookups(actor.organization)
+        self.lookups = lookups or Lookups(actor.organization)
         self.kept: dict[str, Any] = {}
 
     @cached_property
@@ -80,14 +81,18 @@ Load = Callable[[Rows], Mapping[int, Cell]]
 
 @dataclass(frozen=True)
 class ResultColumn:
-    """`sort`: what rows are ordered by, None when they cannot be. `load`: the cells of a page by row id."""
+    """`order`: what rows are ordered by, or what makes it, None when they cannot be. `load`: the cells of a page by row id."""
 
     key: str
     label: str
     group: str
     load: Load = field(repr=False)
-    sort: Column | None = None
+    order: Column | Callable[[], Column] | None = None
     numeric: bool = False
+
+    @property
+    def sort(self) -> Column | None:
+        return self.order() if callable(self.order) else self.order
 
 
 def offered(actor: Membership, source: Source) -> dict[str, ResultColumn]:
@@ -129,9 +134,7 @@ USER_NAME = "(SELECT LOWER(u.first_name || ' ' || u.last_name || ' ' || u.email)
 
 
 def moment_cell(moment: datetime | None) -> Cell:
-    return (
-        Cell(f"{moment.astimezone(timezone.get_current_timezone()):%Y-%m-%d %H:%M}", moment=moment) if moment else EMPTY
-    )
+    return Cell(moment=moment) if moment else EMPTY
 
 
 def user_cell(rows: Rows, user_id: int | None) -> Cell:
@@ -211,7 +214,7 @@ def _custom(found: CustomValue, group: str, tie: str) -> ResultColumn:
 
     label = f"{known.name} ({known.unit})" if known.unit else known.name
     numeric = known.kind.storage == "number"
-    return ResultColumn(known.public_id, label, group, load, value_sort(known.public_id, known, tie), numeric)
+    return ResultColumn(known.public_id, label, group, load, lambda: value_sort(known.public_id, known, tie), numeric)
 
 
 # --- leads and contacts -----------------------------------------------------------------------------------------------

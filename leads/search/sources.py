@@ -172,12 +172,19 @@ class Source:
         found = known.field_by_public_id(public_id)
         if found is None:
             return None
-        uses = (use for use in self.uses(actor, known) if use.field.id == found.id)
-        return next(iter(self._visible(actor, uses)), None)
+        return self._kept(actor, known).get(found.id)
 
     def custom_fields(self, actor: Membership) -> list[CustomValue]:
         """Return the custom fields of these records that the actor may see, in display order."""
-        return self._visible(actor, self.uses(actor, catalog(actor.organization)))
+        return list(self._kept(actor, catalog(actor.organization)).values())
+
+    def _kept(self, actor: Membership, known: Catalog) -> dict[int, CustomValue]:
+        """Return the fields by row id, found once for what stands for the actor: rights hang on its role and the schema."""
+        kept = actor.__dict__.setdefault("_searchable", {})
+        key = (self.object_type, actor.role_id, actor.organization.schema_version)
+        if key not in kept:
+            kept[key] = {one.field.id: one for one in self._visible(actor, self.uses(actor, known))}
+        return kept[key]
 
     def _visible(self, actor: Membership, uses: Iterable[Use]) -> list[CustomValue]:
         places: dict[int, tuple[Field, set[int]]] = {}

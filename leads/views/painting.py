@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -77,9 +77,15 @@ class Choices:
     choices: tuple[Choice, ...]
 
 
+Lists = Callable[[], tuple[Choices, ...]]
+
+
 @dataclass
 class Shown:
-    """A part for its template. `kind`: group, block, condition, raw. `joiner`: the word before it."""
+    """A part for its template. `kind`: group, block, condition, raw. `joiner`: the word before it.
+
+    `add`, `whats` and `names` are long lists, made when they are drawn: an answer without the builder pays for none.
+    """
 
     kind: str
     path: str
@@ -89,15 +95,15 @@ class Shown:
     children: list[Shown] = field(default_factory=list)
     match: str = "all"
     matches: tuple[Choice, ...] = ()
-    add: tuple[Choices, ...] = ()
+    add: Lists = tuple
     what: str = ""
-    whats: tuple[Choices, ...] = ()
+    whats: Lists = tuple
     how: str = ""
     hows: tuple[Choice, ...] = ()
     number: str = ""
     counted: bool = False
     name: str = ""
-    names: tuple[Choices, ...] = ()
+    names: Lists = tuple
     op: str = ""
     ops: tuple[Choice, ...] = ()
     editor: str = ""
@@ -135,7 +141,10 @@ def _with_unknown(known: list[tuple[str, str]], values: Sequence[str]) -> list[t
 class Painter:
     """Makes parts ready for display. `types`: the activity types the actor may search by."""
 
-    def __init__(self, actor: Membership, lists: str, types: Sequence[Any], view_id: str = "") -> None:
+    def __init__(
+        self, actor: Membership, lists: str, types: Sequence[Any], view_id: str = "", lookups: Lookups | None = None
+    ) -> None:
+        self.lookups = lookups or Lookups(actor.organization)
         self.actor, self.lists, self.types, self.view_id = actor, lists, types, view_id
         self.type_names = {kind.public_id: kind.name for kind in types}
         self.object_types = {kind.public_id: kind.object_type for kind in types}
@@ -143,7 +152,7 @@ class Painter:
     # --- lists loaded once --------------------------------------------------------------------------------------------
     @cached_property
     def people(self) -> list[tuple[str, str]]:
-        members = Lookups(self.actor.organization).members
+        members = self.lookups.members
         teams = [(team.public_id, f"Team {team.name}") for team in Team.objects.order_by("name")]
         now = [(ref.public_id, ref.name) for ref in members if not ref.former]
         former = [(ref.public_id, f"{ref.name} (former member)") for ref in members if ref.former]
@@ -178,7 +187,7 @@ class Painter:
         word = "or" if part.match in ("any", "none") else "and"
         shown.children = [self.part(child, source, word if i else "") for i, child in enumerate(part.children)]
         shown.match, shown.matches = part.match, _choose(MATCHES, [part.match])
-        shown.add = self._additions(source, part.path.count("."))
+        shown.add = partial(self._additions, source, part.path.count("."))
         return shown
 
     def block(self, part: Block, source: Source, joiner: str) -> Shown:
@@ -190,8 +199,8 @@ class Painter:
             self._inside(child, related, uses, "where" if not i else word) for i, child in enumerate(part.children)
         ]
         shown.match, shown.matches = part.match, _choose(MATCHES[:2], [part.match])
-        shown.add = self._inner_additions(related, uses, part.path.count("."))
-        shown.what, shown.whats = part.what, self._whats(source, part.what)
+        shown.add = partial(self._inner_additions, related, uses, part.path.count("."))
+        shown.what, shown.whats = part.what, partial(self._whats, source, part.what)
         may_be_last = part.what.startswith(("t:", "r:activity")) and source.object_type == "lead"
         shown.how, shown.hows = part.how, _choose(HOWS if may_be_last else _FEW, [part.how])
         shown.number, shown.counted = part.number, part.how in ("gte", "lte", "eq")
@@ -202,13 +211,13 @@ class Painter:
         """Return a part inside a block: its conditions offer the fields of the block's type only."""
         shown = self.part(part, source, joiner)
         if isinstance(part, Condition):
-            shown.names = self._names(source, uses, part.name)
+            shown.names = partial(self._names, source, uses, part.name)
         if isinstance(part, Group):
             word = "or" if part.match in ("any", "none") else "and"
             shown.children = [
                 self._inside(child, source, uses, word if i else "") for i, child in enumerate(part.children)
             ]
-            shown.add = self._inner_additions(source, uses, part.path.count("."))
+            shown.add = partial(self._inner_additions, source, uses, part.path.count("."))
         return shown
 
     def condition(self, part: Condition, source: Source, joiner: str) -> Shown:
@@ -216,7 +225,7 @@ class Painter:
         searched = field_of(self.actor, source, part.name)
         asks = asks_for(searched, part.name)
         shown.name = part.name
-        shown.names = self._names(source, source.custom_fields(self.actor), part.name)
+        shown.names = partial(self._names, source, source.custom_fields(self.actor), part.name)
         if not asks:
             shown.label = "the condition"
             shown.error = shown.error or "This field is gone, or you may not see it. Take the condition out."

@@ -49,7 +49,9 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
     columns = state.shown_columns(known)
     after = "" if request.GET.get("do") else request.GET.get("after", "")
     page = state.page(after, PAGE)
-    painter = Painter(state.actor, kind.lists, state.types, state.view.public_id if state.view else "")
+    painter = Painter(
+        state.actor, kind.lists, state.types, state.view.public_id if state.view else "", state.filters.lookups
+    )
     root = painter.root(state.root, state.source)
     only_results = request.headers.get("HX-Target") == "results"
     context = {
@@ -60,7 +62,7 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
         "heads": heads(state, columns),
         "columns": columns,
         "picked": picked(columns),
-        "more_columns": others(known, columns),
+        "more_columns": [] if only_results else others(known, columns),
         "total": page.total if page else None,
         # Beyond ten thousand the first page does not wait: the exact number comes after it.
         "total_url": "" if page is None or page.total_is_exact else _total_url(state),
@@ -114,12 +116,13 @@ def words_of(state: State) -> dict[str, Any]:
 
 def rights_of(state: State) -> dict[str, Any]:
     actor, view = state.actor, state.view
+    can_be_saved = not state.error and (state.is_search or view is not None)
     return {
         "may_export": bool(has(actor, Perm.EXPORT)),
         "may_bulk_edit": bool(has(actor, Perm.BULK_EDIT)),
         "may_bulk_delete": bool(has(actor, Perm.BULK_DELETE)),
         "may_share": may_share(actor),
-        "teams": list(Team.objects.order_by("name")) if may_share(actor) else [],
+        "teams": list(Team.objects.order_by("name")) if can_be_saved and may_share(actor) else [],
         "may_change_view": view is not None and may_change(actor, view),
         "view_is_changed": state.is_changed,
         "view_is_pinned": view is not None and view.public_id in actor.pinned_views,

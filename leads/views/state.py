@@ -12,6 +12,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -79,25 +80,31 @@ class State:
     query: Query | None = None
     error: str = ""
 
-    @property
+    @cached_property
     def list_url(self) -> str:
         return reverse(self.kind.url_name, args=[self.actor.organization.slug])
 
     def parameters(self, **changes: str) -> dict[str, str]:
         """Return what the canonical address holds, without what is empty."""
-        given = {
+        return {key: value for key, value in {**self._given, **changes}.items() if value}
+
+    @cached_property
+    def _given(self) -> dict[str, str]:
+        return {
             "view": self.view.public_id if self.view else "",
             "q": self.text,
             **self.filters.parameters(),
             "query": encode_query(self.tree) if len(self.tree["queries"]) > 1 or self.view else "",
             "sort": self.sort,
             "columns": ",".join(self.columns),
-            **changes,
         }
-        return {key: value for key, value in given.items() if value}
 
     def query_string(self, **changes: str) -> str:
-        return urlencode(self.parameters(**changes))
+        return urlencode(self.parameters(**changes)) if changes else self._plain_query_string
+
+    @cached_property
+    def _plain_query_string(self) -> str:
+        return urlencode(self.parameters())
 
     def url(self, **changes: str) -> str:
         found = self.query_string(**changes)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.urls import reverse
 
 from leads.search.columns import EMPTY, Cell, ResultColumn, Rows, public_id_of
 from leads.search.sources import Source
+from leads.views.painting import Choice, Choices
 from leads.views.state import State
 
 PAGE = 50
@@ -70,19 +72,30 @@ def heads(state: State, columns: Sequence[ResultColumn]) -> list[Head]:
 def table(state: State, columns: Sequence[ResultColumn], numbers: Sequence[int]) -> list[Row]:
     """Return the rows of a page, in order."""
     records = state.kind.records(state.actor, state.source, numbers)
-    rows = Rows(state.actor, records)
+    rows = Rows(state.actor, records, state.filters.lookups)
     cells = [column.load(rows) for column in columns]
-    slug = state.actor.organization.slug
-    return [_row(state.source, record, columns, cells, slug) for record in records]
+    address = partial(_address, state.actor.organization.slug, {})
+    return [_row(state.source, record, columns, cells, address) for record in records]
+
+
+def _address(slug: str, known: dict[str, list[str]], page: str, public_id: str) -> str:
+    """Return the address of a record's page; each kind of page is looked up once in `known`."""
+    if page not in known:
+        known[page] = reverse(PAGES[page], args=[slug, "PUBLIC_ID"]).split("PUBLIC_ID")
+    return public_id.join(known[page])
 
 
 def _row(
-    source: Source, record: Any, columns: Sequence[ResultColumn], cells: Sequence[Mapping[int, Cell]], slug: str
+    source: Source,
+    record: Any,
+    columns: Sequence[ResultColumn],
+    cells: Sequence[Mapping[int, Cell]],
+    address: Callable[[str, str], str],
 ) -> Row:
     found = []
     for column, column_cells in zip(columns, cells, strict=True):
         cell = column_cells.get(record.pk, EMPTY)
-        url = reverse(PAGES[cell.page], args=[slug, cell.page_id]) if cell.page else cell.href
+        url = address(cell.page, cell.page_id) if cell.page else cell.href
         found.append(Shown(column.label, cell, url, column.numeric))
     name = next((one.cell.text for one in found if one.cell.page), "") or str(record)
     return Row(public_id_of(source, record.pk), name, tuple(found))
@@ -93,11 +106,11 @@ def picked(columns: Sequence[ResultColumn]) -> list[Picked]:
     return [Picked(column.key, column.label, not i, i == last) for i, column in enumerate(columns)]
 
 
-def others(known: Mapping[str, ResultColumn], columns: Sequence[ResultColumn]) -> list[tuple[str, list[ResultColumn]]]:
+def others(known: Mapping[str, ResultColumn], columns: Sequence[ResultColumn]) -> list[Choices]:
     """Return the columns that can be added, by group."""
     used = {column.key for column in columns}
-    groups: dict[str, list[ResultColumn]] = {}
+    groups: dict[str, list[Choice]] = {}
     for column in known.values():
         if column.key not in used:
-            groups.setdefault(column.group, []).append(column)
-    return list(groups.items())
+            groups.setdefault(column.group, []).append(Choice(column.key, column.label))
+    return [Choices(label, tuple(choices)) for label, choices in groups.items()]

@@ -30,6 +30,7 @@ OTHER_ROOMS = {
     "activities/lead_page": "what the lead's page shows of activities, reached through settings",
     "activities/starters": "the starter types of a new organization",
     "leads/legacy": "Close's older query string, translated to the search language",
+    "leads/templatetags": "the tags that draw long lists: options of selects, rows of tables",
     "reporting/goals": "a number to reach, and how far it is reached",
     "reporting/kept": "numbers of past days that need not be counted again",
     "reporting/periods": "days, weeks and months in a member's time zone",
@@ -76,6 +77,7 @@ UNSCOPED = {
 # file → why it may say that a string is safe HTML
 SAFE = {
     "crm/templatetags/ui.py": "constants, an empty string, and the output of our own templates",
+    "leads/templatetags/lists.py": "options and cells of tables, each value escaped where it is put in",
     "templates/account/email/invitation.txt": "a mail in plain text, where nothing is markup",
     "templates/account/email/proof.txt": "a mail in plain text, where nothing is markup",
 }
