@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,7 +27,7 @@ from django.utils import timezone
 
 from crm.models import Membership
 from leads.search.language import CustomValue, OneOf, Where
-from reporting.metrics.aggregates import FieldAmount
+from reporting.metrics.aggregates import FieldAmount, Packed
 from reporting.metrics.kinds import Measure
 from reporting.metrics.selections import Days, Place, Selection
 from reporting.models import DayNumbers
@@ -36,6 +37,7 @@ MOST_NUMBERS = 60  # of one type: the ones kept longest ago make room
 LONGEST_KEY = 500
 MOST_RUNS = 4
 MOST_DAYS = 1100  # kept at once: the rest the next time it is asked for
+MOST_CHARACTERS = 50_000  # of a day, on average: what is longer is counted afresh
 Cells = list[tuple[tuple[Any, ...], tuple[Any, ...]]]  # (what each place holds, the aggregate's columns)
 ByDay = dict[date, Cells]
 Count = Callable[[Measure, Sequence[Place]], ByDay]
@@ -47,6 +49,10 @@ def by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence
     `count` counts a measure afresh. What took long to count is kept for the next time. Of the records that hold a choice
     those are kept of all choices: one count answers for each of them and for the split by it.
     """
+    daily = measure.aggregate.daily
+    if daily is None:
+        return None
+    measure = replace(measure, aggregate=daily)
     found = _held_choice(measure)
     if found is None:
         return _by_day(actor, measure, zone, places, count)
@@ -112,7 +118,6 @@ def _key(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[P
     selection, amount = measure.selection, measure.amount
     fits = (
         connection.vendor == "postgresql"
-        and measure.aggregate.folds
         and len(selection.types) == 1
         and selection.has_stored_day(actor, zone, by_choice=True)
         and (amount is None or isinstance(amount, FieldAmount))
@@ -158,10 +163,17 @@ class _Fresh:
 
     def count(self) -> ByDay:
         found: ByDay = {}
-        for run in _runs(self.days):
+        for run in self._runs():
             counted = self._count(_of(self.measure, run))
             found |= {day: counted.get(day, []) for day in run}
         return found
+
+    def _runs(self) -> list[list[date]]:
+        runs = _runs(self.days)
+        if not isinstance(self.measure.aggregate, Packed):
+            return runs
+        # What is long goes through memory one month at a time.
+        return [list(month) for run in runs for _, month in groupby(run, lambda day: day.replace(day=1))]
 
     def keep(self, actor: Membership, key: str, days: list[date]) -> ByDay:
         """Count, and keep these of the days if that took long, except in months that somebody is writing to."""
@@ -179,6 +191,9 @@ class _Fresh:
     def _write(self, actor: Membership, key: str, days: list[date], found: ByDay, cursor: Any) -> None:
         # Nobody was writing: every write that was noted is counted here, and the other numbers of its day are not right.
         kind = self.measure.selection.types[0].id
+        texts = {day: _write(found[day]) for day in days}
+        if sum(map(len, texts.values())) > MOST_CHARACTERS * len(days):
+            return
         cursor.execute(
             "DELETE FROM reporting_daynumbers WHERE type_id = %s AND day IN "
             "(SELECT day FROM reporting_changedday WHERE type_id = %s AND day = ANY(%s))",
@@ -187,8 +202,8 @@ class _Fresh:
         cursor.execute("DELETE FROM reporting_changedday WHERE type_id = %s AND day = ANY(%s)", [kind, days])
         DayNumbers.unscoped.bulk_create(
             [
-                DayNumbers(organization=actor.organization, type_id=kind, number=key, day=day, cells=_write(found[day]))
-                for day in days
+                DayNumbers(organization=actor.organization, type_id=kind, number=key, day=day, cells=text)
+                for day, text in texts.items()
             ],
             ignore_conflicts=True,
         )

@@ -27,7 +27,7 @@ from leads.search.language import CustomValue
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, one_of
 from reporting import kept
-from reporting.metrics.aggregates import COUNT, LEADS, Aggregate, SqliteMedian
+from reporting.metrics.aggregates import COUNT, Aggregate, Packed, SqliteMedian
 from reporting.metrics.kinds import Measure
 from reporting.metrics.selections import Place
 
@@ -62,12 +62,35 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     )
     if stored:
         return _days_to_buckets(_counted(actor, measure, zone, dimensions, stored=True), dimensions, zone)
-    places = [row.place for row in dimensions if row.place is not None]
-    if not any(row.only for row in dimensions):
-        count: kept.Count = lambda part, by: _by_day(actor, part, zone, by)  # noqa: E731
-        if (found := kept.by_day(actor, measure, zone, places, count)) is not None:
-            return _days_to_buckets(_of_days(found, dimensions), dimensions, zone)
+    if (found := _kept(actor, measure, zone, dimensions)) is not None:
+        return _of_kept(found, measure, dimensions, zone)
     return _counted(actor, measure, zone, dimensions, stored=False)
+
+
+def grouped_each(
+    actor: Membership, asked: Sequence[tuple[Measure, Sequence[Dimension]]], zone: ZoneInfo
+) -> list[Groups]:
+    """Return the groups of each pair. They have the same places, and the days of the first hold those of the others.
+
+    What is kept of days is read once for all of them. A bucket numbered 0 is before the first boundary.
+    """
+    (measure, dimensions), *_ = asked
+    if not measure.aggregate.folds and (found := _kept(actor, measure, zone, dimensions)) is not None:
+        return [_of_kept(found, measure, dimensions, zone) for _, dimensions in asked]
+    return [grouped(actor, measure, zone, dimensions) for measure, dimensions in asked]
+
+
+def _kept(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Sequence[Dimension]) -> kept.ByDay | None:
+    if any(row.only for row in dimensions):
+        return None
+    places = [row.place for row in dimensions if row.place is not None]
+    return kept.by_day(actor, measure, zone, places, lambda part, by: _by_day(actor, part, zone, by))
+
+
+def _of_kept(found: kept.ByDay, measure: Measure, dimensions: Sequence[Dimension], zone: ZoneInfo) -> Groups:
+    groups = _days_to_buckets(_of_days(found, dimensions), dimensions, zone)
+    daily = measure.aggregate.daily
+    return {key: [daily.whole(rows)] for key, rows in groups.items()} if isinstance(daily, Packed) else groups
 
 
 def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place]) -> kept.ByDay:
@@ -75,8 +98,9 @@ def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequenc
     day = Dimension(bounds=(datetime.max.replace(tzinfo=UTC),))
     found: kept.ByDay = {}
     groups = _counted(actor, measure, zone, [day, *(Dimension(place=place) for place in places)], stored=True)
+    packed = measure.aggregate.packed if isinstance(measure.aggregate, Packed) else tuple[Any, ...]
     for (day_of, *holds), rows in groups.items():
-        found.setdefault(_day(day_of), []).extend((tuple(holds), row) for row in rows)
+        found.setdefault(_day(day_of), []).extend((tuple(holds), packed(row)) for row in rows)
     return found
 
 
@@ -119,17 +143,25 @@ def _counted(
     amount = measure.amount
     if amount is not None:
         joins.insert(0, amount.join(selection.lead))
-    columns = measure.aggregate.columns(selection.lead, amount.expression if amount else None)
+    expression = amount.expression if amount else None
+    columns = measure.aggregate.columns(selection.lead, expression)
     where = both([selection.where(actor, zone, by_stored_day=stored), *more])
     joined = fill(" ".join(["{}"] * len(joins)), *joins) if joins else Sql("")
     places = [str(place + 1) for place in range(len(keys))]
     group = f" GROUP BY {', '.join(places)}" if keys else ""
     body = f"FROM {selection.source.table} r {{}} WHERE {{}}"
-    if measure.aggregate is LEADS:
+    if (each := measure.aggregate.each(selection.lead, expression)) is not None:
         named = [fill(f"{{}} AS k{place}", key) for place, key in enumerate(keys)]
-        inner = _listed([*named, Sql(f"{selection.lead} AS lead")])
+        inner = _listed([*named, fill("{} AS x", each), *([Sql("COUNT(*) AS n")] if measure.aggregate.counts else [])])
+        by = ", ".join(map(str, range(1, len(keys) + 2)))
         outer = "".join(f"k{place}, " for place in range(len(keys)))
-        statement = fill(f"SELECT {outer}COUNT(*) FROM (SELECT DISTINCT {{}} {body}) d{group}", inner, joined, where)
+        statement = fill(
+            f"SELECT {outer}{{}} FROM (SELECT {{}} {body} GROUP BY {by}) d{group}",
+            _listed(columns),
+            inner,
+            joined,
+            where,
+        )
     else:
         statement = fill(f"SELECT {{}} {body}{group}", _listed([*keys, *columns]), joined, where)
     found: Groups = {}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import statistics
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +16,11 @@ from django.db import connection
 from crm.customfields.catalog import Field
 from leads.search.sql import Sql, fill
 from reporting.metrics.selections import Followed
+
+try:
+    from pyroaring import BitMap64
+except ImportError:  # no build of it for this machine: different leads are counted afresh each time
+    BitMap64 = None
 
 CENT = Decimal("0.01")
 
@@ -54,11 +62,24 @@ Amount = FieldAmount | DaysUntil
 
 
 class Aggregate:
-    """`columns` are SQL; `value` makes the number of the rows that have them (several rows only when it `folds`)."""
+    """`columns` are SQL; `value` makes the number of the rows that have them (several rows only when it `folds`).
+
+    With `each`, records are grouped by that first: `columns` are then about its values `x`, and `n`, how many records hold
+    one when it `counts`.
+    """
 
     folds: ClassVar[bool] = True
+    counts: ClassVar[bool] = False
     key: str = ""  # names it among the numbers that are kept
     empty: ClassVar[Decimal | None] = None
+
+    @property
+    def daily(self) -> Aggregate | None:
+        """What is kept of a day to make the number of many days: the same where it folds; None when nothing can be."""
+        return self if self.folds else None
+
+    def each(self, lead: str, amount: Sql | None) -> Sql | None:
+        return None
 
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
         raise NotImplementedError
@@ -79,10 +100,17 @@ class Count(Aggregate):
 
 
 class CountLeads(Aggregate):
-    """Different leads: never the sum of its parts. `grouped` makes rows of different leads first, by hashing."""
+    """Different leads: never the sum of its parts. They are made different first, by hashing."""
 
     folds = False
     empty = Decimal(0)
+
+    @property
+    def daily(self) -> Aggregate | None:
+        return LEAD_SETS if BitMap64 is not None else None
+
+    def each(self, lead: str, amount: Sql | None) -> Sql | None:
+        return Sql(lead)
 
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
         return [Sql("COUNT(*)")]
@@ -90,6 +118,34 @@ class CountLeads(Aggregate):
     def value(self, rows: Sequence[Sequence[Any]]) -> Decimal | None:
         assert len(rows) < 2, "different leads cannot be added up"
         return Decimal(rows[0][0]) if rows else Decimal(0)
+
+
+class Packed(Aggregate):
+    """What many days need to know of one of them, as text that may be long. `whole` makes the columns of the number."""
+
+    def packed(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(row)
+
+    def whole(self, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        raise NotImplementedError
+
+
+class LeadSets(Packed):
+    """The leads themselves, as a compressed set of bits."""
+
+    key = "leads"
+
+    def each(self, lead: str, amount: Sql | None) -> Sql | None:
+        return Sql(lead)
+
+    def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
+        return [Sql("STRING_AGG(x::text, ' ')")]
+
+    def packed(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        return (base64.b64encode(BitMap64(map(int, row[0].split())).serialize()).decode(),)
+
+    def whole(self, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        return (len(BitMap64.union(*(BitMap64.deserialize(base64.b64decode(row[0])) for row in rows))),)
 
 
 class Total(Aggregate):
@@ -131,6 +187,10 @@ class Extreme(Aggregate):
 class Median(Aggregate):
     folds = False
 
+    @property
+    def daily(self) -> Aggregate | None:
+        return SORTED
+
     def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
         amount = amount or Sql("0")
         if connection.vendor == "postgresql":
@@ -140,6 +200,67 @@ class Median(Aggregate):
     def value(self, rows: Sequence[Sequence[Any]]) -> Decimal | None:
         assert len(rows) < 2, "medians cannot be put together"
         return _decimal(rows[0][0]).quantize(CENT) if rows and rows[0][0] is not None else None
+
+
+class SortedNumbers(Packed):
+    """All the numbers in their order, as whole ones of a power of ten: `2 i <base64 of an array>`, or `2 - 150 200`.
+
+    Of many days none is merged: how many numbers lie below one is looked up in each of them.
+    """
+
+    counts = True
+    key = "sorted"
+
+    def each(self, lead: str, amount: Sql | None) -> Sql | None:
+        return amount
+
+    def columns(self, lead: str, amount: Sql | None) -> list[Sql]:
+        return [Sql("STRING_AGG(x::text || ' ' || n::text, ' ')")]
+
+    def packed(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        parts = row[0].split()
+        split = [(whole, cents.rstrip("0")) for whole, _, cents in (number.partition(".") for number in parts[::2])]
+        places = max(len(cents) for _, cents in split)
+        found = (int(whole + cents.ljust(places, "0")) for whole, cents in split)
+        numbers = sorted(zip(found, map(int, parts[1::2]), strict=True))
+        flat = [number for number, count in numbers for _ in range(count)]
+        size = max(abs(flat[0]), abs(flat[-1]))
+        if size >= 2**63:
+            return (f"{places} - {' '.join(map(str, flat))}",)
+        code = next(code for code in "bhiq" if size < 2 ** (8 * array(code).itemsize - 1))
+        return (f"{places} {code} {base64.b64encode(array(code, flat).tobytes()).decode()}",)
+
+    def whole(self, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        days = [self._day(row[0]) for row in rows]
+        finest = max(places for places, _ in days)
+        scaled = [(10 ** (finest - places), numbers) for places, numbers in days]
+        count = sum(len(numbers) for _, numbers in days)
+        low = self._smallest_with(scaled, (count - 1) // 2 + 1)
+        high = low if count % 2 else self._smallest_with(scaled, count // 2 + 1)
+        lower, upper = low / 10**finest, high / 10**finest
+        return (lower + (upper - lower) * 0.5,)
+
+    @staticmethod
+    def _day(text: str) -> tuple[int, Sequence[int]]:
+        places, code, held = text.split(" ", 2)
+        if code == "-":
+            return int(places), [int(number) for number in held.split()]
+        numbers = array(code)
+        numbers.frombytes(base64.b64decode(held))
+        return int(places), numbers
+
+    @staticmethod
+    def _smallest_with(days: Sequence[tuple[int, Sequence[int]]], count: int) -> int:
+        """Return the smallest number that so many are not larger than."""
+        low = min(numbers[0] * factor for factor, numbers in days)
+        high = max(numbers[-1] * factor for factor, numbers in days)
+        while low < high:
+            middle = (low + high) // 2
+            if sum(bisect_right(numbers, middle // factor) for factor, numbers in days) >= count:
+                high = middle
+            else:
+                low = middle + 1
+        return low
 
 
 class SqliteMedian:
@@ -162,6 +283,7 @@ def _decimal(number: Any) -> Decimal:
 
 
 COUNT, LEADS, SUM, AVERAGE, MEDIAN = Count(), CountLeads(), Total(), Average(), Median()
+LEAD_SETS, SORTED = LeadSets(), SortedNumbers()
 MINIMUM, MAXIMUM = Extreme("MIN", min), Extreme("MAX", max)
 # word in a key → (aggregate, words for people)
 OF_NUMBERS: dict[str, tuple[Aggregate, str]] = {

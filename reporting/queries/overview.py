@@ -16,7 +16,7 @@ from reporting.metrics.kinds import Measure
 from reporting.metrics.selections import Days, Place
 from reporting.periods import Period
 from reporting.queries.asked import Filters, Tuned, limited
-from reporting.statements import Dimension, Groups, grouped, value_of
+from reporting.statements import Dimension, Groups, grouped, grouped_each, value_of
 
 MOST_LINES = 20
 # Told apart by colour-blind readers, next to each other too.
@@ -116,10 +116,10 @@ def _over_time(
         total, previous = value_of(aggregate, current), value_of(aggregate, rows.get((1,), []))
         first = 2
     else:
-        spans = grouped(actor, spanned, zone, [Dimension(bounds=(bounds[0], *period.moments))])
-        total, previous = value_of(aggregate, spans.get((2,), [])), value_of(aggregate, spans.get((1,), []))
         here = replace(measure, selection=measure.selection.on(Days(period.start, period.end)))
-        rows = grouped(actor, here, zone, [Dimension(bounds=tuple(bounds[1:]))])
+        over, bars = [Dimension(bounds=(bounds[0], *period.moments))], [Dimension(bounds=tuple(bounds[1:]))]
+        spans, rows = grouped_each(actor, [(spanned, over), (here, bars)], zone)
+        total, previous = value_of(aggregate, spans.get((2,), [])), value_of(aggregate, spans.get((1,), []))
         first = 1
     values = [value_of(aggregate, rows.get((first + i,), [])) for i in range(len(bounds) - 2)]
     return total, previous, values
@@ -134,10 +134,13 @@ def _lines(
     for measure in metric.measures:
         here = replace(measure, selection=measure.selection.on(Days(period.start, period.end)))
         place = Dimension(place=split, only=only)
-        bars = grouped(actor, here, period.zone, [place, Dimension(bounds=tuple(bounds[1:]))])
-        per_measure.append(
-            (bars, _folded(bars) if measure.aggregate.folds else grouped(actor, here, period.zone, [place]))
-        )
+        by_bar = [place, Dimension(bounds=tuple(bounds[1:]))]
+        if measure.aggregate.folds:
+            bars = grouped(actor, here, period.zone, by_bar)
+            per_measure.append((bars, _folded(bars)))
+        else:
+            bars, totals = grouped_each(actor, [(here, by_bar), (here, [place])], period.zone)
+            per_measure.append((bars, totals))
     held = {key[0] for _, totals in per_measure for key in totals}
     lines = []
     for number in held:

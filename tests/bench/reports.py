@@ -138,6 +138,11 @@ def measure(leads: int, activities: int, runs: int) -> int:
                 lambda h=hand: h.summed(number.id, "MAX"),
             )
             table.line(
+                f"median of a number, {days} days",
+                ours(f"{start}.median_{number.public_id}"),
+                lambda h=hand: h.median(number.id),
+            )
+            table.line(
                 f"split by a choice, {days} days",
                 lambda filters=filters: _whole(
                     series(
@@ -251,6 +256,17 @@ class _ByHand:
         )
         found = [total for day, total in rows if day >= self.period.start]
         return int(sum(found) if how == "SUM" else max(found))
+
+    def median(self, field_id: int) -> int:
+        middle = (
+            "SELECT {}, PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY v.v) FROM activities_activity a "
+            "JOIN value_number v ON v.field_id = %s AND v.lead_id = a.lead_id AND v.record_key = a.id "
+            "WHERE type_id = %s AND status = 'published' AND date_created >= %s AND date_created < %s GROUP BY 1"
+        )
+        month = "date_trunc('month', date_created AT TIME ZONE %s)"
+        fetch(middle.format(month), (self.period.zone.key, field_id, self.type_id, self.start, self.after))
+        rows = fetch(middle.format("date_created >= %s"), (self.start, field_id, self.type_id, self.before, self.after))
+        return int(dict(rows)[True])
 
     def chosen(self, field_id: int, option_id: int) -> int:
         rows = fetch(

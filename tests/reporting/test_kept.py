@@ -39,6 +39,9 @@ def asked_of(tenant: Any) -> dict[str, Asked]:
         tenant.fields["Users"],
         tenant.fields["CRM"],
     )
+    leads = f"custom_activities.leads.{tenant.call.public_id}"
+    of_hub = {"type": "field_condition", "field": {"type": "custom_field", "custom_field_id": crm},
+              "condition": {"type": "term", "values": ["HubSpot"]}}  # fmt: skip
     hub = next(row.public_id for row in tenant.use("CRM").field.options if row.label == "HubSpot")
     return {
         "count": Asked(f"{start}.count"),
@@ -50,6 +53,9 @@ def asked_of(tenant: Any) -> dict[str, Asked]:
         "average": Asked(f"{start}.avg_{users}", split=crm),
         "largest": Asked(f"{start}.max_{users}"),
         "smallest": Asked(f"{start}.min_{users}"),
+        "leads": Asked(f"{leads}.count", split=crm),
+        "leads of a choice": Asked(f"{leads}.count", filter=of_hub),
+        "median": Asked(f"{start}.median_{users}", split=crm),
     }
 
 
@@ -64,10 +70,10 @@ def numbers(tenant: Any) -> dict[str, Series]:
         known = tuned(tenant.admin, asked)
         found[name] = series(tenant.admin, known.metric, filters(), split=known.split)
         for part, measure in enumerate(known.metric.measures):
-            if type(measure.aggregate).__name__ == "Count":
+            if type(measure.aggregate).__name__ in ("Count", "CountLeads"):
                 listed = records_behind(tenant.admin, known.metric, filters(), part=part).page(tenant.admin).total
                 assert found[name].numbers[part] == listed, name
-        for line in found[name].lines if name != "average" else ():
+        for line in found[name].lines if name not in ("average", "median") else ():
             behind = records_behind(tenant.admin, known.metric, filters(), asked=known, holds=(line.holds, line.label))
             assert line.total == behind.page(tenant.admin).total, (name, line.label)
     return found
@@ -91,7 +97,7 @@ def busy(world: Any) -> Any:
 
 def test_a_kept_number_follows_every_write(busy: Any) -> None:
     expected = {"count": 4, "split": 4, "member": 4, "choice": 2, "share": 50, "sum": 100, "average": 25, "largest": 40,
-                "smallest": 10}  # fmt: skip
+                "smallest": 10, "leads": 1, "leads of a choice": 1, "median": 25}  # fmt: skip
     assert totals(busy) == expected
     assert totals(busy) == expected
     assert DayNumbers.objects.filter(day=DAY.date()).exists() == POSTGRES
@@ -102,13 +108,13 @@ def test_a_kept_number_follows_every_write(busy: Any) -> None:
     )
     assert ChangedDay.objects.filter(day=DAY.date()).count() == POSTGRES
     assert totals(busy) == {**expected, "count": 5, "split": 5, "member": 5, "choice": 3, "share": 60, "sum": 200,
-                            "average": 40, "largest": 100}  # fmt: skip
+                            "average": 40, "largest": 100, "leads": 2, "leads of a choice": 2, "median": 30}  # fmt: skip
     assert DayNumbers.objects.filter(day=DAY.date()).count() == with_number
     assert not ChangedDay.objects.filter(day=DAY.date()).exists()
 
     update_activity(busy.admin, made, custom={"CRM": "Salesforce", "Users": "5"})
     assert totals(busy) == {**expected, "count": 5, "split": 5, "member": 5, "share": 40, "sum": 105, "average": 21,
-                            "smallest": 5}  # fmt: skip
+                            "smallest": 5, "leads": 2, "median": 20}  # fmt: skip
     delete_activity(busy.admin, made)
     assert totals(busy) == expected
 

@@ -17,6 +17,7 @@ from crm.customfields.services import create_field
 from crm.models import FieldSet, Role
 from crm.tenancy import scope
 from leads.services import update_lead
+from reporting import kept
 from reporting.metrics import MetricCatalogue
 from reporting.periods import Period
 from reporting.queries import Asked, Filters, comparison, records_behind, series, tuned
@@ -37,6 +38,12 @@ MOMENTS = [
     datetime(2025, 1, 1, 0, 0, tzinfo=UTC),
     datetime(2025, 1, 1, 4, 59, 59, 999999, tzinfo=UTC),
 ]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL every number that may be kept is, the first time it is counted."""
+    monkeypatch.setattr(kept, "KEEP_AFTER_MS", -1)
 
 
 @pytest.fixture
