@@ -150,7 +150,7 @@ def test_the_managers_four_questions(page: Any, axe: Any) -> None:
     assert page.get_by_role("link", name=re.compile("Prospect")).count() == bar["number"]
 
 
-def test_tiles_move_by_keyboard_resize_and_leave_as_picture(page: Any, tmp_path: Path) -> None:
+def test_tiles_move_by_keyboard_and_mouse_resize_and_leave_as_picture(page: Any, tmp_path: Path) -> None:
     open_report(page, "overview")
     page.locator(
         "[data-bs-toggle=dropdown]", has_text=re.compile("Default report|Activity Overview|My report|Moves")
@@ -179,6 +179,22 @@ def test_tiles_move_by_keyboard_resize_and_leave_as_picture(page: Any, tmp_path:
     page.reload()
     assert page.locator(".tp-tile-title").all_inner_texts() == ["Two", "One"]
     assert "tp-tile-full" in (page.locator(".tp-tile").first.get_attribute("class") or "")
+
+    # By mouse: the second is taken by its handle and let go above the first.
+    page.locator(".tp-figure").nth(1).wait_for()
+    handle = page.locator(".tp-tile", has=page.get_by_role("heading", name="One")).locator("[data-handle]")
+    handle.scroll_into_view_if_needed()
+    taken, above = handle.bounding_box(), page.locator(".tp-tile").first.bounding_box()
+    page.mouse.move(taken["x"] + taken["width"] / 2, taken["y"] + taken["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(above["x"] + 60, above["y"] + above["height"] / 2, steps=12)
+    page.mouse.move(above["x"] + 60, above["y"] + 8, steps=6)
+    page.locator(".tp-tile:first-child .tp-tile-title", has_text="One").wait_for()
+    with page.expect_response(re.compile("/order/")) as dropped:
+        page.mouse.up()
+    assert dropped.value.status == 204
+    page.reload()
+    assert page.locator(".tp-tile-title").all_inner_texts() == ["One", "Two"]
 
 
 def test_a_tile_that_fails_offers_to_try_again(page: Any, axe: Any) -> None:
