@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from activities.imports.runs import State, can_resume, path_of, require_state, resource_of
@@ -31,7 +31,8 @@ from crm.tenancy import scope
 from leads.models import Lead
 
 log = logging.getLogger("touchpoint.imports")
-CHUNK = 2000
+# SQLite writes the pages of an index again with every chunk that touches them, so there chunks are larger.
+CHUNK = 2000 if connection.vendor == "postgresql" else 5000
 # A job hands over to the next one well before the queue's timeout, so that other jobs and imports get their turn.
 SECONDS_A_JOB = 20
 

@@ -1,7 +1,7 @@
 """`python -m tests.bench.imports [--rows 100000] [--leads 5000] [--repeat 1]`: imports and exports beside the bare database.
 
 **Import** reads a CSV of ten fields, finds leads by name, cleans, and writes activities, their search index, events,
-verdicts, facts and the resume point, a thousand rows a transaction. **Raw load** puts the very same rows of the same
+verdicts, facts and the resume point, some thousand rows a transaction. **Raw load** puts the very same rows of the same
 tables (facts left out), ready made in memory, into the same tables with the same indexes in place: COPY on PostgreSQL,
 executemany on SQLite, one transaction. What "per stored row" means: both store the same rows.
 
