@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from ninja import Router
 
 from activities.api import LIST_QUERY, activity_rows, update_from, who_and_when
-from activities.api_objects import activities_json, plain_text
+from activities.api_objects import activities_json
+from activities.api_shapes import MORE, check_body, direction_of, more_given, plain_text
 from activities.builtin import BUILTINS
 from activities.models import Activity
 from activities.queries import TypeInfo, activity_for, type_catalog
@@ -50,13 +51,19 @@ _ALIASES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 PATHS = {"status_change": "status_change/lead"}
 
 
-def _builtin_given(request: HttpRequest, kind: TypeInfo, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return raw values by `cf_` id of the built-in fields that a body holds."""
-    known = {
-        use.field.builtin.partition(".")[2]: use.field.public_id
-        for use in catalog(request.organization).uses(kind.fieldset_id)
+def _builtin_given(
+    request: HttpRequest, kind: TypeInfo, given: Mapping[str, Any], row: Activity | None = None
+) -> dict[str, Any]:
+    """Return raw values by `cf_` id of the built-in fields that a body holds; `row` is what it changes."""
+    uses = {
+        use.field.builtin.partition(".")[2]: use.field for use in catalog(request.organization).uses(kind.fieldset_id)
     }
-    found = {known[key]: value for key, value in given.items() if key in known}
+    known = {key: field.public_id for key, field in uses.items()}
+    held = {key: row.values.get(str(uses[key].id)) if row and key in uses else None for key in (MORE, "sender")}
+    check_body(kind.builtin, given, held["sender"])
+    found = {known[key]: value for key, value in given.items() if key in known and key != MORE}
+    if MORE in known and (more := more_given(request, kind.builtin, given, held[MORE])) is not None:
+        found[known[MORE]] = more
     for theirs, ours, read in _ALIASES:
         if given.get(theirs) is not None and ours in known:
             found[known[ours]] = read(given[theirs])
@@ -117,7 +124,8 @@ def _serve(slug: str) -> None:
         status = Activity.Status.DRAFT if given.get("status") == "draft" else Activity.Status.PUBLISHED
         with _named_by_key(request, kind):
             row = log_activity(
-                request.actor, lead, kind, custom=_builtin_given(request, kind, given), status=status,
+                request.actor, lead, kind, status=status,
+                custom=_builtin_given(request, kind, direction_of(slug, given) | given),
                 **who_and_when(request, lead, given),
             )  # fmt: skip
         return activities_json(request, [row])[0]
@@ -131,12 +139,11 @@ def _serve(slug: str) -> None:
     def update_kind(request: HttpRequest, activity_id: str, body: ActivityBody) -> Any:
         kind, given = _kind(request, slug), body.given()
         row = _one(request, kind, activity_id)
-        publishes = row.is_draft and given.get("status") not in (None, "draft")
+        status = None
+        if said := given.get("status"):
+            status = Activity.Status.DRAFT if said == "draft" else Activity.Status.PUBLISHED
         with _named_by_key(request, kind):
-            return update_from(
-                request, kind, row, given, _builtin_given(request, kind, given) or None,
-                Activity.Status.PUBLISHED if publishes else None,
-            )  # fmt: skip
+            return update_from(request, kind, row, given, _builtin_given(request, kind, given, row) or None, status)
 
     @router.delete(
         path + "{activity_id}/", operation_id=f"delete_{slug}", summary=f"Delete: {name}", openapi_extra=shows({})

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Router
 
-from activities.api_schema import field_json, in_their_words, role_numbers, type_given
+from activities.api_schema import association_json, field_json, in_their_words, places_of, role_numbers, type_given
 from activities.queries import type_catalog
 from crm.api import Body, Wanted, listing, renders, shows
 from crm.customfields.catalog import Catalog, Use, catalog
@@ -188,8 +188,14 @@ def _schema(request: HttpRequest, object_type: str, fieldset_id: int | None, typ
     return {
         "object_type": object_type,
         "organization_id": request.organization.public_id,
-        "fields": [field_json(request, use, type_id) for use in uses],
+        "fields": [_in_schema(request, use, type_id) for use in uses],
     }
+
+
+def _in_schema(request: HttpRequest, use: Use, type_id: str | None) -> dict[str, Any]:
+    places = places_of(request, use.field) if use.field.shared else ()
+    associations = [association_json(request, place) for place in places]
+    return field_json(request, use, type_id) | {"associations": associations}
 
 
 def _serve_schema(owner: str) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.http import HttpRequest
 
+from activities.api_shapes import shaped
 from activities.builtin import BUILTINS
 from activities.models import Activity, LeadActivityFact
 from activities.queries import TypeInfo, type_catalog, visible_with_drafts
@@ -23,6 +21,7 @@ from crm.api import (
     renders,
     stamp,
     user_id_of,
+    wanted_keys,
 )  # fmt: skip
 from crm.customfields.catalog import Use, catalog
 from crm.fieldkinds import InvalidValue, is_blank
@@ -94,52 +93,7 @@ def _builtin_json(
         key = use.field.builtin.partition(".")[2]
         shown = values.get(str(use.field.id)) if can_view_field(request.actor, use) else None
         found[key] = use.field.kind.to_api(shown, use.field, lookups(request))
-    shape = _SHAPES.get(kind.builtin)
-    return shape(found, row) if shape else found
-
-
-def _html(text: str | None) -> str | None:
-    if text is None:
-        return None
-    return f"<body>{''.join(f'<p>{html.escape(line)}</p>' for line in text.splitlines() or [''])}</body>"
-
-
-def plain_text(markup: str) -> str:
-    """Return the text of simple HTML, one line per paragraph."""
-    lines = re.sub(r"(?i)</p>\s*<p[^>]*>|<br\s*/?>|</(p|div|li)>", "\n", markup)
-    return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
-
-
-# What Close's clients read besides our own fields, per built-in kind.
-_SHAPES: dict[str, Callable[[dict[str, Any], Activity], dict[str, Any]]] = {
-    "note": lambda found, row: {**found, "note": found["note"] or "", "note_html": _html(found["note"] or ""), "attachments": []},
-    "call": lambda found, row: {
-        **found, "status": "completed", "source": "External", "note_html": _html(found["note"]),
-        "remote_phone": found["phone"], "remote_phone_formatted": found["phone"], "has_recording": bool(found["recording_url"]),
-        "duration": found["duration"] or 0,
-    },
-    "email": lambda found, row: {
-        **found, "status": "draft" if row.is_draft else "inbox" if found["direction"] == "incoming" else "sent",
-        "to": [part.strip() for part in (found["to"] or "").split(",") if part.strip()], "cc": [], "bcc": [],
-        "body_html": _html(found["body_text"]), "attachments": [], "opens": [], "date_sent": stamp(row.activity_at),
-    },
-    "sms": lambda found, row: {
-        **found, "status": "draft" if row.is_draft else "inbox" if found["direction"] == "inbound" else "sent",
-        "remote_phone_formatted": found["remote_phone"], "source": "External", "attachments": [],
-        "date_sent": stamp(row.activity_at),
-    },
-    "meeting": lambda found, row: {
-        **found, "status": "completed" if row.activity_at <= row.date_updated else "upcoming",
-        "duration": _seconds(found), "attendees": [], "user_note_html": _html(found["note"]), "is_recurring": False,
-    },
-    "lead_merge": lambda found, row: {**found, "destination_lead_id": ids.encode("lead", row.lead_id)},
-}  # fmt: skip
-
-
-def _seconds(found: Mapping[str, Any]) -> int | None:
-    if not found["starts_at"] or not found["ends_at"]:
-        return None
-    return int((datetime.fromisoformat(found["ends_at"]) - datetime.fromisoformat(found["starts_at"])).total_seconds())
+    return shaped(kind.builtin, found, row, wanted_keys(request))
 
 
 @gates("activity")

@@ -9,15 +9,19 @@ from typing import Any
 from django.http import HttpRequest
 
 from activities.models import ActivityType
+from activities.queries import TypeInfo, type_catalog
 from activities.services.types import (
     custom_type_for,
 )
 from crm.api import stamp, user_id_of
-from crm.customfields.catalog import Use
+from crm.customfields.catalog import Field, Use, catalog
 from crm.errors import InvalidInput, NotFound
 from crm.members import role_for
 from crm.models import Role
-from crm.permissions import can_view_type
+from crm.permissions import can_view_field, can_view_type
+
+TYPE = "custom_activity_type"
+Place = tuple[str, str | None, Use]
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------
@@ -69,6 +73,34 @@ def field_json(request: HttpRequest, use: Use, type_id: str | None = None) -> di
     }
 
 
+# --- where a field is used --------------------------------------------------------------------------------------------
+def places_of(request: HttpRequest, field: Field) -> Iterator[Place]:
+    """Yield where a field is used, as far as the actor may see: object type, type id, use."""
+    known = catalog(request.organization)
+    types = {row.fieldset_id: row for row in type_catalog(request.organization).types}
+    for fieldset_id in field.fieldset_ids:
+        use = known.use(fieldset_id, field.id)
+        if use is None or not can_view_field(request.actor, use):
+            continue
+        kind: TypeInfo | None = types.get(fieldset_id)
+        if kind is None:
+            yield use.owner, None, use
+        elif can_view_type(request.actor, kind):
+            yield TYPE, kind.public_id, use
+
+
+def association_json(request: HttpRequest, place: Place) -> dict[str, Any]:
+    object_type, type_id, use = place
+    return {
+        "object_type": object_type,
+        "custom_activity_type_id": type_id,
+        "custom_object_type_id": None,
+        "editable_with_roles": roles(request, use.edit_roles),
+        "required": use.required,
+    }
+
+
+# --- what a body says ---------------------------------------------------------------------------------------------------
 @contextmanager
 def in_their_words(**names: str) -> Iterator[None]:
     """Inside, errors are named by the API's keys."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
 from activities.api_fields import FIELD, FIELD_NAMES, FieldBody, definition
-from activities.api_schema import field_json, in_their_words, role_numbers, roles, type_given
-from activities.queries import TypeInfo, type_catalog
+from activities.api_schema import (
+    TYPE,
+    Place,
+    association_json,
+    field_json,
+    in_their_words,
+    places_of,
+    role_numbers,
+    type_given,
+)
 from crm.api import Body, Wanted, listing, no_content, renders, shows
-from crm.customfields.catalog import Field, Use, catalog
+from crm.customfields.catalog import Use, catalog
 from crm.customfields.services import attach_field, detach_field, field_for, update_field
 from crm.customfields.services.unplaced import create_shared_field, delete_shared_field, update_shared_field
 from crm.errors import InvalidInput, NotFound
 from crm.models import CustomField, FieldSet
-from crm.permissions import Perm, can_view_field, can_view_type, has
+from crm.permissions import Perm, has
 
 router = Router(tags=["Shared fields"])
 SHARED = {
@@ -30,8 +37,6 @@ ASSOCIATION = {
     "editable_with_roles": [],
 }  # fmt: skip
 PLAIN = ("lead", "contact")
-TYPE = "custom_activity_type"
-Place = tuple[str, str | None, Use]
 
 
 class AssociationBody(Body):
@@ -42,39 +47,13 @@ class AssociationBody(Body):
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------
-def _places(request: HttpRequest, field: Field) -> Iterator[Place]:
-    """Yield where a field is used, as far as the actor may see: object type, type id, use."""
-    known = catalog(request.organization)
-    types = {row.fieldset_id: row for row in type_catalog(request.organization).types}
-    for fieldset_id in field.fieldset_ids:
-        use = known.use(fieldset_id, field.id)
-        if use is None or not can_view_field(request.actor, use):
-            continue
-        kind: TypeInfo | None = types.get(fieldset_id)
-        if kind is None:
-            yield use.owner, None, use
-        elif can_view_type(request.actor, kind):
-            yield TYPE, kind.public_id, use
-
-
-def _association(request: HttpRequest, place: Place) -> dict[str, Any]:
-    object_type, type_id, use = place
-    return {
-        "object_type": object_type,
-        "custom_activity_type_id": type_id,
-        "custom_object_type_id": None,
-        "editable_with_roles": roles(request, use.edit_roles),
-        "required": use.required,
-    }
-
-
 def _visible(request: HttpRequest) -> dict[int, list[Place]]:
     """Return shared fields with their places. One that is used nowhere is seen by those who manage fields."""
     found = {}
     for field in catalog(request.organization).fields.values():
         if not field.shared or field.builtin:
             continue
-        places = list(_places(request, field))
+        places = list(places_of(request, field))
         if places or (not field.fieldset_ids and has(request.actor, Perm.MANAGE_CUSTOMIZATIONS)):
             found[field.id] = places
     return found
@@ -84,7 +63,7 @@ def shared_json(request: HttpRequest, field_id: int, places: list[Place]) -> dic
     field = catalog(request.organization).fields[field_id]
     use = places[0][2] if places else Use(field, 0, "shared", 0, "", False, False, (), (), None)
     shown = field_json(request, use) | {"required": False, "editable_with_roles": []}
-    return shown | {"associations": [_association(request, place) for place in places]}
+    return shown | {"associations": [association_json(request, place) for place in places]}
 
 
 @renders("custom_fields.shared")
@@ -191,13 +170,13 @@ def associate(request: HttpRequest, field_id: str, body: AssociationBody) -> Htt
             edit_roles=role_numbers(request, given, "editable_with_roles"),
         )  # fmt: skip
     type_id = given.get("custom_activity_type_id") if given["object_type"] == TYPE else None
-    answer = JsonResponse(_association(request, _place(request, field, given["object_type"], type_id)), status=201)
+    answer = JsonResponse(association_json(request, _place(request, field, given["object_type"], type_id)), status=201)
     answer["Location"] = f"{request.path}{given['object_type']}/{f'{type_id}/' if type_id else ''}"
     return answer
 
 
 def _use_of(request: HttpRequest, field_id: str, object_type: str, type_id: str | None) -> Any:
-    return _association(request, _place(request, _shared(request, field_id), object_type, type_id))
+    return association_json(request, _place(request, _shared(request, field_id), object_type, type_id))
 
 
 def _change_use(
@@ -212,7 +191,7 @@ def _change_use(
         changes["edit_roles"] = role_numbers(request, given, "editable_with_roles")
     with in_their_words(edit_roles="editable_with_roles"):
         update_field(request.actor, FieldSet.objects.get(pk=use.fieldset_id), field, changes)
-    return _association(request, _place(request, field, object_type, type_id))
+    return association_json(request, _place(request, field, object_type, type_id))
 
 
 def _remove_use(request: HttpRequest, field_id: str, object_type: str, type_id: str | None) -> HttpResponse:

@@ -1,6 +1,7 @@
 """Built-in kinds and system entries: declared here, kept as rows of the same tables as custom types.
 
-To add one: a declaration here; `manage.py sync_builtins` gives it to organizations that exist.
+To add one: a declaration here; `manage.py sync_builtins` gives it to organizations that exist. The hidden fields `more`
+keep what API clients send beyond our fields (`activities/api_shapes.py`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ BUILTINS: dict[str, Builtin] = {
         Builtin("note", "Note", "note", "yellow", "Note", "activity.note", (
             BuiltinField("title", "Title", "text"),
             BuiltinField("note", "Note", "textarea", required=True),
+            BuiltinField("more", "More", "hidden"),
         )),
         Builtin("call", "Call", "phone", "green", "Call", "activity.call", (
             BuiltinField("direction", "Direction", "choices", options=("outbound", "inbound")),
@@ -50,6 +52,7 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("phone", "Phone", "phone"),
             BuiltinField("note", "Notes", "textarea"),
             BuiltinField("recording_url", "Recording", "url"),
+            BuiltinField("more", "More", "hidden"),
         )),
         Builtin("email", "Email", "mail", "purple", "Email", "activity.email", (
             BuiltinField("direction", "Direction", "choices", options=("outgoing", "incoming")),
@@ -57,11 +60,13 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("sender", "From", "text"),
             BuiltinField("to", "To", "text"),
             BuiltinField("body_text", "Body", "textarea"),
+            BuiltinField("more", "More", "hidden"),
         )),
         Builtin("sms", "SMS", "message", "cyan", "SMS", "activity.sms", (
             BuiltinField("direction", "Direction", "choices", options=("outbound", "inbound")),
             BuiltinField("remote_phone", "Phone", "phone"),
             BuiltinField("text", "Text", "textarea", required=True),
+            BuiltinField("more", "More", "hidden"),
         )),
         Builtin("meeting", "Meeting", "calendar", "orange", "Meeting", "activity.meeting", (
             BuiltinField("title", "Title", "text", required=True),
@@ -69,6 +74,7 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("ends_at", "Ends", "datetime"),
             BuiltinField("location", "Location", "text"),
             BuiltinField("note", "Notes", "textarea"),
+            BuiltinField("more", "More", "hidden"),
         )),
         Builtin("created", "Lead created", "plus", "blue", "Created", "activity.created", (
             BuiltinField("source", "Source", "text"),

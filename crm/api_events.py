@@ -29,6 +29,9 @@ EVENT = {
 }  # fmt: skip
 
 
+_BACK = "to_"
+
+
 def _kept() -> QuerySet[Event]:
     return Event.objects.filter(date_created__gte=timezone.now() - KEPT)
 
@@ -45,7 +48,10 @@ def list_events(request: HttpRequest) -> Any:
     _, limit = window(request, maximum=1000)
     limit = min(limit, MAX_PAGE)
     shown: list[dict[str, Any]] = []
-    last, more = _cursor(request), True
+    last, back = _cursor(request)
+    if back:
+        return _page_before(request, rows, last, limit)
+    first, more = last, True
     for _ in range(REFILLS):
         page = rows if last is None else rows.filter(pk__lt=last)
         found = list(page.order_by("-pk")[: limit - len(shown) + 1])
@@ -57,17 +63,33 @@ def list_events(request: HttpRequest) -> Any:
         if not more or len(shown) >= limit:
             break
     following = ids.encode("ev", last) if more and last is not None else None
-    return {"data": shown, "has_more": following is not None, "cursor_next": following, "cursor_previous": None}
+    previous = _BACK + ids.encode("ev", first) if first is not None else None
+    return {"data": shown, "has_more": following is not None, "cursor_next": following, "cursor_previous": previous}
 
 
-def _cursor(request: HttpRequest) -> int | None:
+def _page_before(request: HttpRequest, rows: QuerySet[Event], after: int | None, limit: int) -> dict[str, Any]:
+    """Return the page whose last event is `after`, which is where the page after it began."""
+    found = list(rows.filter(pk__gte=after).order_by("pk")[: limit + 1])
+    page = found[:limit][::-1]
+    previous = _BACK + ids.encode("ev", found[limit].pk) if len(found) > limit else None
+    following = page[-1].public_id if page else None
+    return {
+        "data": events_json(request, page),
+        "has_more": following is not None,
+        "cursor_next": following,
+        "cursor_previous": previous,
+    }
+
+
+def _cursor(request: HttpRequest) -> tuple[int | None, bool]:
+    """Return the event a cursor names, and whether the page lies before it."""
     text = request.GET.get("_cursor")
     if not text:
-        return None
-    last = ids.decode("ev", text)
+        return None, False
+    last = ids.decode("ev", text.removeprefix(_BACK))
     if last is None:
         raise InvalidInput(fields={"_cursor": "The cursor is broken. Start from the first page."})
-    return last
+    return last, text.startswith(_BACK)
 
 
 def _asked(request: HttpRequest, rows: QuerySet[Event]) -> QuerySet[Event]:

@@ -328,13 +328,17 @@ EMPTY = (
     "send_as", "connected_account", "dialer", "phone_number", "integration_link", "custom_object_type",
     "custom_field/custom_object_type", "custom_field/opportunity", "outcome", "activity/emailthread",
     "activity/status_change/opportunity", "activity/task_completed", "activity/whatsapp_message",
-    "activity/form_submission",
+    "activity/form_submission", "bulk_action/email", "bulk_action/sequence_subscription", "custom_object",
 )  # fmt: skip
+_NOTHING_SOLD = {
+    "total_results": 0, "total_value_one_time": 0, "total_value_monthly": 0, "total_value_annual": 0,
+    "total_value_annualized": 0,
+}  # fmt: skip
 empty_router = Router(tags=["Empty lists"])
 
 
 def _empty(path: str) -> None:
-    more = {"total_results": 0} if path == "opportunity" else {}
+    more = _NOTHING_SOLD if path == "opportunity" else {}
 
     @empty_router.get(f"/{path}/", operation_id=f"list_{path.replace('/', '_')}", summary="Always empty")
     def answer(request: HttpRequest) -> Any:

@@ -118,8 +118,8 @@ smart_fields: list[Smart] = []
 
 
 def add_smart_fields(request: HttpRequest, leads: Sequence[Lead], shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add what is computed, where `_fields` asks for everything by `_all`."""
-    if "_all" not in request.GET.get("_fields", "").split(","):
+    """Add what is computed, where `_fields` asks for everything by `_all`, in the address or in a search's body."""
+    if "_all" not in (*request.GET.get("_fields", "").split(","), *getattr(request, "fields_searched", ())):
         return shown
     found = [count(request, [lead.pk for lead in leads]) for count in smart_fields]
     for lead, keys in zip(leads, shown, strict=True):
@@ -153,7 +153,8 @@ def _custom_of_lead(request: HttpRequest, lead: Lead) -> dict[str, Any]:
 @renders("lead")
 def _render_leads(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     rows = list(lead_columns(visible_leads(request.actor).filter(pk__in=pks), wanted))
-    return dict(zip([row.pk for row in rows], leads_json(request, rows, wanted), strict=True))
+    shown = add_smart_fields(request, rows, leads_json(request, rows, wanted))
+    return dict(zip([row.pk for row in rows], shown, strict=True))
 
 
 @renders("contact")

@@ -102,6 +102,7 @@ def _rows(request: HttpRequest, object_type: str, prefix: str, pks: Iterable[int
         family, _, kind = object_type.partition(".")
         wanted = fields.get(object_type) or fields.get(kind) or fields.get(family)
     names = ",".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted or "")
+    request.fields_searched = names.split(",")
     whole: dict[int, dict[str, Any]] = {}
     if names and (render := renderer_of(object_type)):
         whole = render(request, pks, keys_named(names))

@@ -34,7 +34,8 @@ PREFIXES = {
     "lead": "lead", "contact": "cont", "task": "task", "activity": "acti", "custom_activity_type": "actitype",
     "custom_fields": "cf", "status": "stat", "membership": "memb", "saved_search": "save", "api_key": "api",
     "webhook": "whsub", "group": "group", "role": "role", "import": "imp", "export": "exp", "comment": "comm",
-    "report": "report", "tile": "tile", "bulk_action": "bulkedit", "rule": "rule", "form": "form",
+    "report": "report", "tile": "tile", "bulk_action": "bulkedit", "bulk_action.delete": "bulkdelete",
+    "bulk_action.log": "bulklog", "rule": "rule", "form": "form",
 }  # fmt: skip
 # How the log's row ids of people and things are called and written by the API.
 _IDS = {
@@ -153,14 +154,15 @@ def _may_see(request: HttpRequest, story: _Story, row: Event) -> bool:
 def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], whole: bool = False) -> dict[str, Any]:
     row = group[-1]
     before, after = _net(group)
-    changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    was, became = (_shown(request, row.object_type, state) for state in (before, after))
+    changed = sorted(key for key in {*was, *became} if was.get(key) != became.get(key)) if _changes(row) else []
     previous, now = None, None
     if whole or _data_is_shown(request, row):
         now = None if row.action == "deleted" else _as_of(request, story, row)
         if row.action == "deleted":
             previous = _whole(request, row, row.before)
         elif _changes(row):
-            previous = _shown(request, row.object_type, {key: before.get(key) for key in changed})
+            previous = {key: was.get(key) for key in changed}
     prefix = "" if _is_about_many(row) else prefix_of(row.object_type)
     return {
         "id": row.public_id,
@@ -174,7 +176,7 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         "api_key_id": ids.encode("api", row.api_key_id) if row.api_key_id else None,
         "oauth_client_id": None,
         "oauth_scope": None,
-        "changed_fields": sorted(_shown(request, row.object_type, dict.fromkeys(changed))) if _changes(row) else [],
+        "changed_fields": changed,
         "previous_data": previous,
         "data": now,
         "meta": {**row.meta, "door": row.door},

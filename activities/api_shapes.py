@@ -1,0 +1,243 @@
+"""Notes, calls, emails, SMS and meetings in Close's shapes (`spec/api.md` 2.14).
+
+What a client sends and no field of ours holds is kept as it was sent, in the kind's hidden field `more`; what nobody sent
+is answered with Close's default.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+
+from activities.models import Activity
+from crm import ids
+from crm.api import lookups, moment, stamp, words
+from crm.customfields.catalog import Use, catalog
+from crm.errors import InvalidInput
+from crm.permissions import can_view_field
+
+MORE = "more"
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Keys of one kind besides our fields. `kept` may be written, `fixed` only read; `choices` of kept ones.
+
+    `unasked`: answered only where `_fields` names them. `markup`: the key of formatted text and the field it is of.
+    """
+
+    kept: Mapping[str, Any]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unasked: tuple[str, ...] = ()
+    markup: tuple[str, str] = ("note_html", "note")
+
+
+_LETTER = ("inbox", "draft", "scheduled", "outbox", "sent", "error")
+_SENDER_NEEDED = {"inbox", "scheduled", "outbox", "error"}
+EXTRAS = {
+    "note": Extra({"note_html": None, "attachments": []}),
+    "call": Extra(
+        {
+            "note_html": None, "status": "completed", "local_phone": None, "remote_country_iso": None, "voicemail_url": None,
+            "voicemail_duration": None, "cost": None, "call_method": "regular", "outcome_id": None, "dialer_id": None,
+            "recording_transcript": None, "voicemail_transcript": None,
+        },
+        fixed={
+            "source": "External", "transferred_from": None, "transferred_from_user_id": None, "transferred_to": None,
+            "transferred_to_user_id": None, "sequence_id": None, "sequence_name": None, "sequence_subscription_id": None,
+            "is_joinable": False, "coach_legs": [],
+        },
+        choices={
+            "status": ("draft", "created", "in-progress", "completed", "cancel", "no-answer", "busy", "failed", "timeout"),
+            "call_method": ("regular", "power", "predictive"),
+        },
+        unasked=("recording_transcript", "voicemail_transcript"),
+    ),
+    "email": Extra(
+        {
+            "body_html": None, "status": None, "cc": [], "bcc": [], "envelope": {}, "attachments": [], "template_id": None,
+            "date_scheduled": None, "date_sent": None, "opens": [], "send_attempts": [], "message_ids": [], "references": [],
+            "in_reply_to_id": None, "followup_sequence_id": None, "followup_sequence_delay": None, "thread_id": None,
+        },
+        choices={"status": _LETTER},
+        markup=("body_html", "body_text"),
+    ),
+    "sms": Extra(
+        {
+            "status": None, "local_phone": None, "date_scheduled": None, "date_sent": None, "attachments": [],
+            "error_message": None, "cost": None, "template_id": None,
+        },
+        fixed={"source": "External"},
+        choices={"status": _LETTER},
+    ),
+    "meeting": Extra(
+        {
+            "user_note_html": None, "status": None, "attendees": [], "is_recurring": False, "calendar_event_link": None,
+            "outcome_id": None, "integrations": [], "connected_account_id": None,
+        },
+        choices={"status": ("draft", "upcoming", "in-progress", "completed", "canceled", "declined-by-lead", "declined-by-org")},
+        markup=("user_note_html", "note"),
+    ),
+}  # fmt: skip
+_ATTENDEE = {"name": None, "email": None, "contact_id": None, "user_id": None, "status": None, "is_organizer": False}
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+def more_given(request: HttpRequest, slug: str, given: Mapping[str, Any], held: str | None) -> str | None:
+    """Return what the hidden field holds after this body, as JSON; None when the body says nothing of it."""
+    extra = EXTRAS.get(slug)
+    said = {key: given[key] for key in extra.kept if key in given} if extra else {}
+    if extra is None or not said:
+        return None
+    kept = held_of(held)
+    for key, value in said.items():
+        if value is None or (key == "status" and value == "draft"):
+            kept.pop(key, None)
+        else:
+            kept[key] = _checked(request, key, value, extra)
+    return json.dumps(kept, ensure_ascii=False) if kept else ""
+
+
+def held_of(text: str | None) -> dict[str, Any]:
+    """Return what a hidden field holds."""
+    found = json.loads(text) if text else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _checked(request: HttpRequest, key: str, value: Any, extra: Extra) -> Any:
+    if (known := extra.choices.get(key)) and value not in known:
+        raise InvalidInput(fields={key: f"“{str(value)[:40]}” is not a {key}. Use one of: {', '.join(known)}."})
+    default = extra.kept[key]
+    if isinstance(default, list | dict):
+        if not isinstance(value, type(default)):
+            raise InvalidInput(fields={key: f"Send {'a list' if isinstance(default, list) else 'an object'}."})
+    elif isinstance(value, list | dict):
+        raise InvalidInput(fields={key: "Send one value."})
+    elif key.startswith("date_"):
+        return stamp(moment(value, key, request.zone))
+    return value
+
+
+def check_body(slug: str, given: Mapping[str, Any], sender: str | None = None) -> None:
+    """Raise `InvalidInput` for what Close refuses of a kind. `sender`: an email's own, when it exists already."""
+    if slug == "call" and str(given.get("recording_url") or "").lower().startswith("http:"):
+        raise InvalidInput(fields={"recording_url": "The address of a recording must begin with https."})
+    if slug == "email" and given.get("status") in _SENDER_NEEDED and not (given.get("sender") or sender):
+        raise InvalidInput(fields={"sender": f"An email with the status {given['status']} needs a sender."})
+
+
+def direction_of(slug: str, given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the direction that a new email's or SMS's status tells, where the body names none."""
+    words = {"email": ("incoming", "outgoing"), "sms": ("inbound", "outbound")}.get(slug)
+    if words is None or given.get("direction"):
+        return {}
+    return {"direction": words[0] if given.get("status") == "inbox" else words[1]}
+
+
+# --- what is answered -------------------------------------------------------------------------------------------------
+def shaped(slug: str, found: dict[str, Any], row: Activity, asked: frozenset[str] | None) -> dict[str, Any]:
+    """Return a built-in kind's keys: our fields' (`found`), and what Close's clients read besides."""
+    kept = held_of(found.pop(MORE, None))
+    extra = EXTRAS.get(slug)
+    if extra is not None:
+        more = {**extra.kept, **extra.fixed, **{key: value for key, value in kept.items() if key in extra.kept}}
+        for key in extra.unasked:
+            if asked is None or key not in asked:
+                more.pop(key)
+        found |= more
+        if extra.markup[1] in found and extra.markup[0] in extra.kept:
+            found[extra.markup[0]] = _markup(found, *extra.markup)
+        if row.is_draft and "status" in found:
+            found["status"] = "draft"
+    shape = _SHAPES.get(slug)
+    return shape(found, row) if shape else found
+
+
+def _markup(found: Mapping[str, Any], key: str, of: str) -> str | None:
+    """Return formatted text as it was sent, unless the plain text was changed since."""
+    sent, text = found.get(key), found[of]
+    return sent if isinstance(sent, str) and plain_text(sent) == (text or "").strip() else _html(text)
+
+
+def _html(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return f"<body>{''.join(f'<p>{html.escape(line)}</p>' for line in text.splitlines() or [''])}</body>"
+
+
+def plain_text(markup: str) -> str:
+    """Return the text of simple HTML, one line per paragraph."""
+    lines = re.sub(r"(?i)</p>\s*<p[^>]*>|<br\s*/?>|</(p|div|li)>", "\n", markup)
+    return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
+
+
+_SHAPES: dict[str, Callable[[dict[str, Any], Activity], dict[str, Any]]] = {
+    "note": lambda found, row: {**found, "note": found["note"] or "", "note_html": found["note_html"] or _html("")},
+    "call": lambda found, row: {
+        **found, "remote_phone": found["phone"], "remote_phone_formatted": found["phone"],
+        "local_phone_formatted": found["local_phone"], "has_recording": bool(found["recording_url"]),
+        "duration": found["duration"] or 0,
+    },
+    "email": lambda found, row: {
+        **found, "status": found["status"] or ("inbox" if found["direction"] == "incoming" else "sent"),
+        "to": [part.strip() for part in (found["to"] or "").split(",") if part.strip()],
+        "date_sent": found["date_sent"] or stamp(row.activity_at),
+    },
+    "sms": lambda found, row: {
+        **found, "status": found["status"] or ("inbox" if found["direction"] == "inbound" else "sent"),
+        "remote_phone_formatted": found["remote_phone"], "local_phone_formatted": found["local_phone"],
+        "date_sent": found["date_sent"] or stamp(row.activity_at),
+    },
+    "meeting": lambda found, row: {
+        **found, "status": found["status"] or ("completed" if row.activity_at <= row.date_updated else "upcoming"),
+        "duration": _seconds(found),
+        "attendees": [_ATTENDEE | who if isinstance(who, dict) else who for who in found["attendees"]],
+    },
+    "created": lambda found, row: {**found, "import_id": None},
+    "lead_merge": lambda found, row: {**found, "destination_lead_id": ids.encode("lead", row.lead_id), "status": "completed"},
+}  # fmt: skip
+
+
+@words("activity")
+def _state_in_words(request: HttpRequest, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the event log keeps of an activity with our built-in fields under Close's keys."""
+    found: dict[str, Any] = {}
+    for key, value in state.items():
+        use = _builtin_uses(request).get(key)
+        if use is None:
+            found[key] = value
+            continue
+        slug, _, name = use.field.builtin.partition(".")
+        if not can_view_field(request.actor, use):
+            continue
+        if name == MORE:
+            known = {**EXTRAS[slug].kept, **held_of(value)} if slug in EXTRAS else {}
+            found |= {
+                name: item for name, item in known.items() if item is not None and name not in EXTRAS[slug].unasked
+            }
+        else:
+            found[name] = use.field.kind.to_api(value, use.field, lookups(request))
+            if slug in EXTRAS and EXTRAS[slug].markup[1] == name and EXTRAS[slug].markup[0] in EXTRAS[slug].kept:
+                found[EXTRAS[slug].markup[0]] = _html(found[name])
+    return found
+
+
+def _builtin_uses(request: HttpRequest) -> dict[str, Use]:
+    if not hasattr(request, "builtin_uses"):
+        placed = catalog(request.organization).fieldsets.values()
+        request.builtin_uses = {f"custom.{use.field.id}": use for uses in placed for use in uses if use.field.builtin}
+    return request.builtin_uses
+
+
+def _seconds(found: Mapping[str, Any]) -> int | None:
+    if not found["starts_at"] or not found["ends_at"]:
+        return None
+    return int((datetime.fromisoformat(found["ends_at"]) - datetime.fromisoformat(found["starts_at"])).total_seconds())
