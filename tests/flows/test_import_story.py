@@ -15,6 +15,7 @@ from tests.support.live_app import LiveApp
 pytestmark = pytest.mark.browser
 FILE = Path(__file__).resolve().parents[2] / "data" / "cfpb-complaints-2023.csv"
 WAIT = 240_000
+LONG = 40_000  # rows: some seconds of work
 # Where the columns go; every other column becomes a field of the kind that fits it.
 MEANINGS = {"Company": "lead_name", "Date received": "date_created", "Complaint ID": "external_id"}
 
@@ -52,6 +53,12 @@ def make_type(app: LiveApp, name: str, *fields: tuple[str, str]) -> None:
         f"    row = create_type(m, name={name!r})\n"
         f"    [create_field(m, row.fieldset, name=n, kind=k) for n, k in {fields!r}]\n",
     )  # fmt: skip
+
+
+def count_activities(app: LiveApp) -> int:
+    """Return how many activities are there that came with an external id."""
+    code = "from activities.models import Activity as A; print(A.unscoped.exclude(external_id=None).count())"
+    return int(app.manage("shell", "--verbosity", "0", "-c", code).strip().splitlines()[-1])
 
 
 def upload(page: Any, app: LiveApp, name: str, content: bytes) -> None:
@@ -187,3 +194,24 @@ def test_a_messy_spreadsheet_ends_with_everything_in_or_explained(app: LiveApp, 
     page.get_by_role("dialog").get_by_role("button", name="Undo the import").click()
     page.get_by_text("The import was undone.").wait_for(timeout=WAIT)
     assert axe(page) == []
+
+    # A file so long that it is still being written when the buttons are pressed, however fast the machine.
+    lines = "".join(f"Köhler GmbH;{number};n-{number}\r\n" for number in range(LONG))
+    (app.folder / "long.csv").write_text(f"lead_name;Dauer;external_id\r\n{lines}", encoding="utf-8")
+    page.goto(f"{app.url}/o/acme/settings/import/")
+    page.set_input_files("input[name=file]", str(app.folder / "long.csv"))
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("heading", name="Match columns").wait_for()
+    page.get_by_label("Activity type of the whole file").select_option(label="Gespräch")
+    page.get_by_role("button", name="Show its fields").click()
+    page.get_by_label("Create leads that are missing").check()
+    check(page)
+    page.get_by_role("button", name=f"Import {LONG}").click()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("The import stopped after").wait_for(timeout=WAIT)
+    assert tab(page, "New") < LONG
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("The import was cancelled after").wait_for(timeout=WAIT)
+    written = tab(page, "New")
+    assert written < LONG and written == count_activities(app), "what is written stays, once"
