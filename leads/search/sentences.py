@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -60,8 +61,11 @@ def sentence(query: Query) -> str:
     own = [node for node in own if node not in views]
     types = _types(own)
     if types:
-        start = types[0][0].upper() + types[0][1:]
+        start = types[1][0].upper() + types[1][1:]
         own = [node for node in own if not _is_type(node)]
+    times = [node for node in own if query.source.family == "activity" and _is_time(node)]
+    own = [node for node in own if node not in times]
+    start = " ".join([start, *(_time(node) for node in times)])
     parts = [f"in the Smart View “{view.name}”" for view in views] + [_related(node) for node in others]
     if own:
         parts.insert(0, "where " + _joined([clause(node) for node in own], "and"))
@@ -96,11 +100,24 @@ def _is_type(node: Node) -> bool:
 
 
 def _types(nodes: Sequence[Node]) -> list[str]:
-    """Return the names of the types a search is about, as one phrase in a list, or an empty list."""
+    """Return the names of the types a search is about as one phrase, for one activity and for several, or nothing."""
     for node in nodes:
         if _is_type(node):
-            return [_joined(node.condition.labels, "or")]  # type: ignore[union-attr]
+            names: tuple[str, ...] = node.condition.labels  # type: ignore[union-attr]
+            return [_joined(names, "or"), _joined([plural_of(name) for name in names], "or")]
     return []
+
+
+def plural_of(name: str) -> str:
+    """Return what several of a type are called: names end like English nouns; those that do not stay as they are."""
+    word = name.rpartition(" ")[2]
+    if not (word.isascii() and word.isalpha()) or re.search(r"(?<!s)s$", word, re.IGNORECASE):
+        return name
+    if word.isupper():
+        return f"{name}s"
+    if re.search(r"(ss|x|z|ch|sh)$", word):
+        return f"{name}es"
+    return f"{name[:-1]}ies" if re.search(r"[^aeiou]y$", word) else f"{name}s"
 
 
 def _related(node: Node) -> str:
@@ -108,7 +125,7 @@ def _related(node: Node) -> str:
     inner = conjuncts(node.query)
     names = _types(inner)
     rest = [child for child in inner if not _is_type(child)]
-    one, several = (names * 2) if names else (node.source.singular, node.source.plural)
+    one, several = names or (node.source.singular, node.source.plural)
     times = [child for child in rest if _is_time(child)]
     others = [child for child in rest if not _is_time(child)]
     if node.source.object_type == "activity.last":

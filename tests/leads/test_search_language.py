@@ -20,7 +20,7 @@ from leads.search import legacy
 from leads.search import run as running
 from leads.search.language import parse
 from leads.search.run import count, run
-from leads.search.sentences import sentence
+from leads.search.sentences import plural_of, sentence
 from tests.factories import Tenant, World
 
 
@@ -308,7 +308,7 @@ def test_sentences(ours: Tenant) -> None:
         "Leads with at least one Qualifying call created in the last 30 days where Users > 50"
     )
     assert say(logged(of_type(ours), negate=True)) == "Leads with no Qualifying call"
-    assert say(logged(of_type(ours), count={"gte": 2})) == "Leads with at least 2 Qualifying call"
+    assert say(logged(of_type(ours), count={"gte": 2})) == "Leads with at least 2 Qualifying calls"
     crm = {"type": "term", "values": ["HubSpot", "None"]}
     assert say(
         both(
@@ -371,3 +371,9 @@ def test_the_old_text_language_says_what_is_wrong(ours: Tenant, text: str) -> No
     with pytest.raises(InvalidInput) as refused:
         legacy.read(text, ours.admin)
     assert list(refused.value.fields) == ["query"]
+
+
+def test_several_of_a_type_are_named_in_plural() -> None:
+    named = {"Site visit": "Site visits", "Query": "Queries", "Survey": "Surveys", "Pitch": "Pitches", "SMS": "SMS", "POC": "POCs",
+             "Meetings": "Meetings", "Call (2)": "Call (2)", "Gespräch": "Gespräch", "Business": "Businesses"}  # fmt: skip
+    assert {name: plural_of(name) for name in named} == named
