@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest
-
 from activities.models import Activity
 from crm import ids
 from crm.api import lookups, moment, stamp, words
@@ -91,7 +89,7 @@ _ATTENDEE = {"name": None, "email": None, "contact_id": None, "user_id": None, "
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
-def more_given(request: HttpRequest, slug: str, given: Mapping[str, Any], held: str | None) -> str | None:
+def more_given(request: Any, slug: str, given: Mapping[str, Any], held: str | None) -> str | None:
     """Return what the hidden field holds after this body, as JSON; None when the body says nothing of it."""
     extra = EXTRAS.get(slug)
     said = {key: given[key] for key in extra.kept if key in given} if extra else {}
@@ -112,7 +110,7 @@ def held_of(text: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _checked(request: HttpRequest, key: str, value: Any, extra: Extra) -> Any:
+def _checked(request: Any, key: str, value: Any, extra: Extra) -> Any:
     if (known := extra.choices.get(key)) and value not in known:
         raise InvalidInput(fields={key: f"“{str(value)[:40]}” is not a {key}. Use one of: {', '.join(known)}."})
     default = extra.kept[key]
@@ -207,7 +205,7 @@ _SHAPES: dict[str, Callable[[dict[str, Any], Activity], dict[str, Any]]] = {
 
 
 @words("activity")
-def _state_in_words(request: HttpRequest, state: Mapping[str, Any]) -> dict[str, Any]:
+def _state_in_words(request: Any, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the event log keeps of an activity with our built-in fields under Close's keys."""
     found: dict[str, Any] = {}
     for key, value in state.items():
@@ -230,7 +228,7 @@ def _state_in_words(request: HttpRequest, state: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def _builtin_uses(request: HttpRequest) -> dict[str, Use]:
+def _builtin_uses(request: Any) -> dict[str, Use]:
     if not hasattr(request, "builtin_uses"):
         placed = catalog(request.organization).fieldsets.values()
         request.builtin_uses = {f"custom.{use.field.id}": use for uses in placed for use in uses if use.field.builtin}

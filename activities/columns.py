@@ -106,10 +106,20 @@ def _last_value(kind: TypeInfo, use: Use) -> ResultColumn:
         return {pk: value_cell(rows, known, value) for pk, value in stored.items()}
 
     # Only published activities have rows in the index of values, so the newest of them is the one whose value is shown.
+    of_type = f"type_id = {int(kind.id)}"
+    later = (
+        "SELECT 1 FROM {table} w JOIN activities_activity b ON b.id = w.record_key WHERE w.field_id = v.field_id "  # noqa: S608 (constants and row numbers)
+        f"AND w.lead_id = v.lead_id AND w.record_key > 0 AND b.{of_type} AND (b.activity_at, b.id) > (a.activity_at, a.id)"
+    )
+    newest = (
+        f"SELECT 1 FROM activities_activity a WHERE a.id = v.record_key AND a.{of_type} AND ({later} LIMIT 1) IS NULL"  # noqa: S608
+    )
+
     def order() -> Column:
         return latest_sort(
             key, known, "JOIN activities_activity a ON a.id = v.record_key",
-            f"v.lead_id = {{row}}.id AND v.record_key > 0 AND a.type_id = {int(kind.id)}", "a.activity_at DESC, a.id DESC",
+            f"v.lead_id = {{row}}.id AND v.record_key > 0 AND a.{of_type}", "a.activity_at DESC, a.id DESC",
+            f"v.record_key > 0 AND ({newest} LIMIT 1) IS NOT NULL",
         )  # fmt: skip
 
     return ResultColumn(key, f"{kind.name}: {known.name}", kind.name, load, order, known.kind.storage == "number")

@@ -125,9 +125,9 @@ def simple(key: str, label: str, group: str, cell: Callable[[Any, Rows], Cell], 
     )  # fmt: skip
 
 
-def sorting(name: str, asks: str, sql: str) -> Column:
-    """Return what to sort by. `asks`: text, number or moment, as the sort value is compared."""
-    return Column(name, name, asks, sql, sorts=True, nullable=True)
+def sorting(name: str, asks: str, sql: str, walk: str = "") -> Column:
+    """Return what to sort by. `asks`: text, number or moment, as the sort value is compared. `walk`: see `Column`."""
+    return Column(name, name, asks, sql, sorts=True, nullable=True, walk=walk)
 
 
 USER_NAME = "(SELECT LOWER(u.first_name || ' ' || u.last_name || ' ' || u.email) FROM crm_user u WHERE u.id = {id})"
@@ -158,29 +158,40 @@ _INDEX = {"text": ("value_text", "text"), "number": ("value_number", "number"), 
           "ref": ("value_ref", "number")}  # fmt: skip
 
 
-def value_sort(key: str, known: Field, rows: str, guard: str = "") -> Column:
+def value_sort(key: str, known: Field, rows: str, guard: str = "", *, of_leads: bool = False) -> Column:
     """Return the order of a custom field: options by position, members by name, several values by their smallest.
 
-    `rows`: the condition that ties the value rows `v` to the record; `guard` follows it.
+    `rows`: the condition that ties the value rows `v` to the record; `guard` follows it. `of_leads`: it is a lead's own.
     """
     source, asks, value = _compared(known)
+    walk = f"{source} WHERE v.field_id = {int(known.id)} AND v.record_key = 0" if of_leads else ""
     return sorting(
-        key, asks, f"(SELECT MIN({value}) FROM {source} WHERE v.field_id = {int(known.id)} AND {rows}{guard})"
-    )
+        key, asks, f"(SELECT MIN({value}) FROM {source} WHERE v.field_id = {int(known.id)} AND {rows}{guard})",
+        _walkable(known, walk),
+    )  # fmt: skip
 
 
-def latest_sort(key: str, known: Field, join: str, rows: str, newest: str) -> Column:
+def latest_sort(key: str, known: Field, join: str, rows: str, newest: str, last: str) -> Column:
     """Return the order of a custom field's value on the newest record that has one.
 
-    `join` and `rows` tie the value rows `v` to records, of which `newest` orders the newest first. One walk through the few
-    rows of a field on a lead: sorting by it looks at every lead.
+    `join` and `rows` tie the value rows `v` to records, of which `newest` orders the newest first. `last`: the condition that
+    the record of `v` is the newest that has one of its lead, where `{table}` holds the values.
     """
     source, asks, value = _compared(known)
+    walk = f"{source} WHERE v.field_id = {int(known.id)} AND {last.replace('{table}', source.split()[0])}"
     return sorting(
         key, asks,
         f"(SELECT {value} FROM {source} {join} WHERE v.field_id = {int(known.id)} AND {rows} "
         f"ORDER BY {newest}, {value} LIMIT 1)",
+        _walkable(known, walk),
     )  # fmt: skip
+
+
+def _walkable(known: Field, walk: str) -> str:
+    """Return the walk where an index has the values themselves in order, one a record."""
+    source, _, value = _compared(known)
+    in_order = value == "v.v" and not source.startswith("value_text") and not known.multiple
+    return walk if in_order else ""
 
 
 def _compared(known: Field) -> tuple[str, str, str]:
@@ -201,10 +212,13 @@ def preload_contacts(rows: Rows, known: Field, stored: Iterable[Any]) -> None:
 
 def custom_columns(actor: Membership, source: Source, group: str, tie: str) -> list[ResultColumn]:
     """Return the custom fields that leads or contacts have, as the actor sees them."""
-    return [_custom(found, group, tie) for found in source.custom_fields(actor) if not found.field.kind.hidden]
+    of_leads = source.object_type == "lead"
+    return [
+        _custom(found, group, tie, of_leads) for found in source.custom_fields(actor) if not found.field.kind.hidden
+    ]
 
 
-def _custom(found: CustomValue, group: str, tie: str) -> ResultColumn:
+def _custom(found: CustomValue, group: str, tie: str, of_leads: bool) -> ResultColumn:
     known = found.field
 
     def load(rows: Rows) -> Mapping[int, Cell]:
@@ -214,7 +228,11 @@ def _custom(found: CustomValue, group: str, tie: str) -> ResultColumn:
 
     label = f"{known.name} ({known.unit})" if known.unit else known.name
     numeric = known.kind.storage == "number"
-    return ResultColumn(known.public_id, label, group, load, lambda: value_sort(known.public_id, known, tie), numeric)
+
+    def order() -> Column:
+        return value_sort(known.public_id, known, tie, of_leads=of_leads)
+
+    return ResultColumn(known.public_id, label, group, load, order, numeric)
 
 
 # --- leads and contacts -----------------------------------------------------------------------------------------------

@@ -291,27 +291,38 @@ class _Search:
         where = both([self.compiler.where(self.scope, "r", self.nodes), *self._part("r")])
         column = sort.column.sql.replace("{row}", "r")
         sign = "<" if sort.descending else ">"
-        table = Sql(f"{self.source.table} r")
-        if "SELECT" in column:
-            # A look-up is made once a row, not again for each comparison: the fence keeps the planner from unfolding it.
-            fence = "OFFSET 0" if self.compiler.postgres else "LIMIT -1 OFFSET 0"
-            table = fill(f"(SELECT r.id, {column} AS sorted FROM {self.source.table} r WHERE {{}} {fence}) r", where)
-            where, column = Sql("1 = 1"), "r.sorted"
-        select = f"SELECT r.id, {column} FROM {{}} WHERE {{}} AND {{}} ORDER BY {{}} LIMIT {{}}"
         rows: list[Any] = []
         if after is None or after[0] is not None:
-            beyond = Sql(f"{column} IS NOT NULL")
+            found, key, held = self._in_order(sort, where)
+            beyond = Sql(f"{held} IS NOT NULL")
             if after is not None:
-                beyond = fill(f"({column}, r.id) {sign} ({{}}, {{}})", value(after[0]), value(after[1]))
-            order = Sql(f"{column} {sort.order}, r.id {sort.order}")
-            rows = select_rows(fill(select, table, where, beyond, order, value(limit)))
+                beyond = fill(f"({held}, {key}) {sign} ({{}}, {{}})", value(after[0]), value(after[1]))
+            order = f"{held} {sort.order}, {key} {sort.order}"
+            select = f"SELECT {key}, {held} FROM {{}} AND {{}} ORDER BY {order} LIMIT {{}}"
+            rows = select_rows(fill(select, found, beyond, value(limit)))
         if len(rows) < limit and sort.column.nullable:
             beyond = Sql(f"{column} IS NULL")
             if after is not None and after[0] is None:
                 beyond = fill(f"{column} IS NULL AND r.id {sign} {{}}", value(after[1]))
-            order = Sql(f"r.id {sort.order}")
-            rows += select_rows(fill(select, table, where, beyond, order, value(limit - len(rows))))
+            select = f"SELECT r.id, NULL FROM {self.source.table} r WHERE {{}} AND {{}} ORDER BY r.id {sort.order} LIMIT {{}}"
+            rows += select_rows(fill(select, where, beyond, value(limit - len(rows))))
         return rows
+
+    def _in_order(self, sort: Sort, where: Sql) -> tuple[Sql, str, str]:
+        """Return FROM and WHERE of the rows that meet `where` and have a sort value, their id, and the value."""
+        column = sort.column.sql.replace("{row}", "r")
+        if sort.column.walk:
+            # The index of values has them in order, so that a page of rows is looked at, not every lead.
+            tested = fill(
+                f"(SELECT 1 FROM {self.source.table} r WHERE r.id = v.lead_id AND {{}} LIMIT 1) IS NOT NULL", where
+            )
+            return fill(f"{sort.column.walk} AND {{}}", tested), "v.lead_id", "v.v"
+        if "SELECT" in column:
+            # A look-up is made once a row, not again for each comparison: the fence keeps the planner from unfolding it.
+            fence = "OFFSET 0" if self.compiler.postgres else "LIMIT -1 OFFSET 0"
+            rows = f"(SELECT r.id, {column} AS sorted FROM {self.source.table} r WHERE {{}} {fence}) r WHERE 1 = 1"
+            return fill(rows, where), "r.id", "r.sorted"
+        return fill(f"{self.source.table} r WHERE {{}}", where), "r.id", column
 
     def _total(self, count: str, candidates: Sql, found: _Found | None) -> tuple[int | None, bool]:
         if count == "no":

@@ -44,7 +44,8 @@ class Column:
 
     `terms`: the values a term condition may name. `indexed`: a probe by this column alone is cheap. `sorts`, `nullable`:
     results can be ordered by it; rows without a value come last. `per_actor`: the
-    expression holds `{types}`, the types the actor sees.
+    expression holds `{types}`, the types the actor sees. `walk`: for orders by a look-up, the rows `v` of an index of values
+    that hold the sort value `v.v` of the lead `v.lead_id`, one row a lead.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Column:
     indexed: bool = False
     sorts: bool = False
     nullable: bool = False
+    walk: str = ""
 
 
 def asks_of(kind: FieldKind) -> str:

@@ -20,7 +20,7 @@ from reporting.metrics.selections import Followed
 try:
     from pyroaring import BitMap64
 except ImportError:  # no build of it for this machine: different leads are counted afresh each time
-    BitMap64 = None
+    BitMap64 = None  # type: ignore[assignment, misc]
 
 CENT = Decimal("0.01")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -333,6 +335,38 @@ class Rich:
             {"on_or_after": period("start"), "before": period("end")}, {"before": {"type": "now"}},
         ])  # fmt: skip
 
+    # --- orders -------------------------------------------------------------------------------------------------------
+    def orders(self) -> Iterator[tuple[str, list[int]]]:
+        """Yield orders by values of leads and of their latest activities, and all leads in them, as plain Python has them."""
+        leads = list(Lead.objects.all())
+        sizes = {lead.pk: lead.values.get(str(self.size.pk)) for lead in leads}
+        yield from _both_ways(
+            self.size.public_id, {pk: None if size is None else Decimal(size) for pk, size in sizes.items()}
+        )
+
+        def comparable(use: Any, value: Any) -> Any:
+            if use.field.options:
+                return use.field.option(value).position
+            return Decimal(value) if use.field.name == "Amount" else value
+
+        for row in self.types[:2]:
+            kind = type_catalog(self.tenant.organization).get(row.pk).public_id
+            for use in self.uses(row):
+                if use.field.name in ("Amount", "Day", "Yes", "Choice"):
+                    held = dict.fromkeys((lead.pk for lead in leads), None)
+                    known = Activity.objects.filter(type_id=row.pk, values__has_key=str(use.field.id))
+                    for activity in known.order_by("activity_at", "pk"):
+                        value = activity.values[str(use.field.id)]
+                        held[activity.lead_id] = comparable(use, value)
+                    yield from _both_ways(f"last:{kind}:{use.field.public_id}", held)
+
+
+def _both_ways(sort: str, held: dict[int, Any]) -> Iterator[tuple[str, list[int]]]:
+    """Yield an order up and down by what each lead holds: those that hold nothing come last."""
+    for sign in ("", "-"):
+        valued = sorted((pk for pk in held if held[pk] is not None), key=lambda pk: (held[pk], pk), reverse=bool(sign))
+        yield sign + sort, [*valued, *sorted((pk for pk in held if held[pk] is None), reverse=bool(sign))]
+
 
 @pytest.mark.parametrize("bound", [0, 10_000], ids=["broad", "narrow"])
 def test_random_searches_agree_with_plain_python(world: World, bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,3 +417,20 @@ def test_random_searches_agree_with_plain_python(world: World, bound: int, monke
                 page = run(actor, query, limit=1000, tz=ZONE)
                 expected = matching_activities(store, tree)
                 assert set(page.ids) == expected and page.total == len(expected), tree
+        for sort, held in rich.orders():
+            for tree in ({"type": "match_all"}, rich.tree(tenant.admin, 1)):
+                found = set(run(tenant.admin, parse(tree, tenant.admin), limit=1000).ids)
+                expected_order = [lead for lead in held if lead in found]
+                assert paged(tenant.admin, tree, sort) == expected_order, (sort, tree)
+
+
+def paged(actor: Membership, tree: dict[str, Any], sort: str) -> list[int]:
+    """Return the ids a search finds, page by page of seven."""
+    found: list[int] = []
+    cursor = ""
+    while True:
+        page = run(actor, parse(tree, actor), sort=sort, limit=7, cursor=cursor)
+        found += page.ids
+        cursor = page.next_cursor
+        if not cursor:
+            return found
