@@ -115,6 +115,8 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'touchpoint.sqlite3'}")}
 _database = DATABASES["default"]
 _database["ATOMIC_REQUESTS"] = False
+# A connection is kept for a minute: opening one costs more than most requests, and SQLite's last one to close writes back its WAL.
+_database.setdefault("CONN_MAX_AGE", 60)
 if _database["ENGINE"].endswith("sqlite3"):
     # Writers queue instead of failing: WAL, a write lock taken at BEGIN, and a wait for it.
     _database["OPTIONS"] = {
@@ -123,7 +125,6 @@ if _database["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000; PRAGMA temp_store=MEMORY;",
     }
 else:
-    _database.setdefault("CONN_MAX_AGE", 60)
     _database.setdefault("CONN_HEALTH_CHECKS", True)
     # Search statements differ in shape with each filter; a kept generic plan would be a bad one (storage.md, 7).
     _database.setdefault("OPTIONS", {}).setdefault("prepare_threshold", None)
