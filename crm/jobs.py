@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
+from django.conf import settings
 from django.db import close_old_connections, transaction
 
 log = logging.getLogger("touchpoint.jobs")
-COURIER_SECONDS, FLOOD_SECONDS = 1.0, 300
+COURIER_SECONDS, FLOOD_SECONDS, UPKEEP_SECONDS = 1.0, 300, 3600
 
 
 def enqueue(function_path: str, *args: Any, **kwargs: Any) -> None:
@@ -21,6 +23,12 @@ def enqueue(function_path: str, *args: Any, **kwargs: Any) -> None:
         async_task(function_path, *args, **kwargs)
 
     transaction.on_commit(send)
+
+
+def upkeep() -> None:
+    """Have a worker bring up to date what follows from the data: every hour, and after much was written."""
+    for path in settings.UPKEEP_JOBS:
+        enqueue(path)
 
 
 def run_worker() -> None:
@@ -44,7 +52,7 @@ def _deliver_until(stopped: threading.Event) -> None:
     """Send what webhooks have to deliver, once a second, whatever goes wrong with one round."""
     from crm.webhooks.courier import deliver_due, forget_old, pause_flooded
 
-    rounds = 0
+    rounds, upkeep_at = 0, time.monotonic()
     while not stopped.is_set():
         taken = 0
         try:
@@ -53,6 +61,9 @@ def _deliver_until(stopped: threading.Event) -> None:
             if rounds % FLOOD_SECONDS == 0:
                 pause_flooded()
                 forget_old()
+            if time.monotonic() >= upkeep_at:
+                upkeep_at += UPKEEP_SECONDS
+                upkeep()
         except Exception:
             log.exception("A round of webhook deliveries failed; the next one tries again.")
         rounds += 1

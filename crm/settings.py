@@ -259,6 +259,8 @@ DRAFTS_COUNT = "activities.queries.activities.count_my_drafts"
 
 # What must be counted again in the background when an organization moves to another time zone.
 ZONE_JOBS = ["activities.tasks.count_days_again"]
+# What is brought up to date in the background, every hour and after imports and upgrades.
+UPKEEP_JOBS = ["reporting.filling.refresh"]
 
 # --- language and time ------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

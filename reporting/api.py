@@ -11,8 +11,9 @@ from ninja import Router
 from crm.api import Body, moment, shows, user_numbers
 from crm.errors import InvalidInput
 from leads.queries import smart_view_for
+from reporting import filling
 from reporting.metrics import catalogue
-from reporting.queries import activity_report, period_from
+from reporting.queries import Asked, activity_report, filters_of, period_from
 from reporting.spreadsheets import csv_of
 
 router = Router(tags=["Reports"])
@@ -67,9 +68,10 @@ def report(request: HttpRequest, body: ReportBody) -> Any:
     users = sorted(user_numbers(body.users or []))
     if body.users and not users:
         users = [0]  # ids of nobody: nothing counts, rather than everything
-    found = activity_report(
-        request.actor, body.type, body.metrics, start, end, users, request.zone, _lead_tree(request, body.query)
-    )
+    tree = _lead_tree(request, body.query)
+    filters = filters_of(request.actor, start, end, users, request.zone, tree)
+    with filling.watched(request.actor, [Asked(key) for key in body.metrics], filters, body.type):
+        found = activity_report(request.actor, body.type, body.metrics, filters)
     if "text/csv" in request.headers.get("Accept", ""):
         return _csv(found, body.type, body.metrics)
     return found

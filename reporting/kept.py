@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
@@ -36,36 +38,130 @@ KEEP_AFTER_MS = 40
 MOST_NUMBERS = 60  # of one type: the ones kept longest ago make room
 LONGEST_KEY = 500
 MOST_RUNS = 4
-MOST_DAYS = 1100  # kept at once: the rest the next time it is asked for
+MOST_AT_ONCE = 62  # missing past days that one who asks waits for
 MOST_CHARACTERS = 50_000  # of a day, on average: what is longer is counted afresh
+KEPT = (
+    "FROM reporting_daynumbers k WHERE k.type_id = %s AND k.number = %s AND k.day BETWEEN %s AND %s AND NOT EXISTS "
+    "(SELECT 1 FROM reporting_changedday c WHERE c.type_id = k.type_id AND c.day = k.day)"
+)
 Cells = list[tuple[tuple[Any, ...], tuple[Any, ...]]]  # (what each place holds, the aggregate's columns)
 ByDay = dict[date, Cells]
 Count = Callable[[Measure, Sequence[Place]], ByDay]
 
 
-def by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], count: Count) -> ByDay | None:
+class Later:
+    """Many days are missing: they may be kept, and not while somebody waits."""
+
+
+LATER: Final = Later()
+_slow: ContextVar[list[float] | None] = ContextVar("slow", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[list[float]]:
+    """Gather how long numbers inside took (milliseconds) that could have been kept and were too slow without."""
+    found: list[float] = []
+    token = _slow.set(found)
+    try:
+        yield found
+    finally:
+        _slow.reset(token)
+
+
+@contextmanager
+def timed(found: ByDay | Later | None) -> Iterator[None]:
+    """What is counted inside is counted because of what `by_day` found."""
+    start = time.monotonic()
+    yield
+    took, slow = (time.monotonic() - start) * 1000, _slow.get()
+    if found is LATER and slow is not None and took > KEEP_AFTER_MS:
+        slow.append(took)
+
+
+def by_day(
+    actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], count: Count
+) -> ByDay | Later | None:
     """Return the cells of each day of the measure's selection that has records; None where nothing may be kept.
 
-    `count` counts a measure afresh. What took long to count is kept for the next time. Of the records that hold a choice
-    those are kept of all choices: one count answers for each of them and for the split by it.
+    `count` counts a measure afresh. What took long to count is kept for the next time. Where many past days are missing,
+    `LATER`.
     """
+    number = _number(actor, measure, zone, places)
+    days = measure.selection.days
+    if number is None or days is None:
+        return None
+    found = _kept(number.kind, number.key, days)
+    if missing := [day for day in _each(days) if day not in found]:
+        today = timezone.now().astimezone(zone).date()
+        past = [day for day in missing if day < today]
+        if len(past) > MOST_AT_ONCE:
+            return LATER
+        # Most is written to this month: it is kept by itself, when there is little of it to count.
+        earlier = [day for day in past if day < today.replace(day=1)]
+        fresh = _Fresh(number, missing, count)
+        found |= fresh.keep(actor, earlier or past) if past else fresh.count()
+    return number.those(found)
+
+
+def fill(
+    actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], count: Count, *, known: bool = False
+) -> None:
+    """Keep the past days of the measure's selection that are missing: each month by itself, the latest first.
+
+    Months that somebody is writing to are left for the next time. `known`: nothing is done where no day is kept yet.
+    """
+    number = _number(actor, measure, zone, places)
+    days = measure.selection.days
+    if number is None or days is None:
+        return
+    found = _kept_days(number.kind, number.key, days)
+    if known and not found:
+        return
+    today = timezone.now().astimezone(zone).date()
+    missing = [day for day in _each(days) if day not in found and day < today]
+    months = [list(month) for _, month in groupby(missing, lambda day: day.replace(day=1))]
+    for month in reversed(months):
+        _Fresh(number, month, count).keep(actor, month, after_ms=-1)
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A number as it is kept. Of the records that hold a choice those are kept of all choices: one count answers for each
+    of them and for the split by it. `wanted`: the choices asked for."""
+
+    key: str
+    measure: Measure
+    places: tuple[Place, ...]
+    wanted: frozenset[Any] | None = None
+
+    @property
+    def kind(self) -> int:
+        return self.measure.selection.types[0].id
+
+    def those(self, found: ByDay) -> ByDay:
+        """Return the days that have records, and of them what is asked for."""
+        if self.wanted is None:
+            return {day: cells for day, cells in found.items() if cells}
+        rows = {
+            day: [(holds[:-1], columns) for holds, columns in cells if holds[-1] in self.wanted]
+            for day, cells in found.items()
+        }
+        return {day: cells for day, cells in rows.items() if cells}
+
+
+def _number(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place]) -> _Number | None:
+    """Return how a number is kept, None where it may not be."""
     daily = measure.aggregate.daily
     if daily is None:
         return None
-    measure = replace(measure, aggregate=daily)
-    found = _held_choice(measure)
-    if found is None:
-        return _by_day(actor, measure, zone, places, count)
-    node, field = found
-    rest = tuple(each for each in measure.selection.nodes if each is not node)
-    whole = replace(measure, selection=replace(measure.selection, nodes=rest))
-    days = _by_day(actor, whole, zone, [*places, field], count)
-    if days is None:
-        return None
-    wanted = set(node.condition.values) if isinstance(node.condition, OneOf) else set()
-    return {
-        day: [(holds[:-1], columns) for holds, columns in cells if holds[-1] in wanted] for day, cells in days.items()
-    }
+    measure, wanted = replace(measure, aggregate=daily), None
+    if (held := _held_choice(measure)) is not None:
+        node, field = held
+        rest = tuple(each for each in measure.selection.nodes if each is not node)
+        measure, places = replace(measure, selection=replace(measure.selection, nodes=rest)), [*places, field]
+        wanted = frozenset(node.condition.values) if isinstance(node.condition, OneOf) else frozenset()
+    key = _key(actor, measure, zone, places)
+    return _Number(key, measure, tuple(places), wanted) if key is not None else None
 
 
 def _held_choice(measure: Measure) -> tuple[Where, CustomValue] | None:
@@ -76,21 +172,6 @@ def _held_choice(measure: Measure) -> tuple[Where, CustomValue] | None:
         if isinstance(node.condition, OneOf) and (len(node.condition.values) == 1 or not node.field.field.multiple):
             return (node, node.field) if node.field.field.kind.has_options else None
     return None
-
-
-def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], count: Count) -> ByDay | None:
-    key, days = _key(actor, measure, zone, places), measure.selection.days
-    if key is None or days is None:
-        return None
-    found = _kept(measure.selection.types[0].id, key, days)
-    if missing := [day for day in _each(days) if day not in found]:
-        today = timezone.now().astimezone(zone).date()
-        past = [day for day in missing if day < today]
-        # Most is written to this month: it is kept by itself, when there is little of it to count.
-        earlier = [day for day in past if day < today.replace(day=1)]
-        fresh = _Fresh(measure, missing, lambda part: count(part, places))
-        found |= fresh.keep(actor, key, (earlier or past)[-MOST_DAYS:]) if past else fresh.count()
-    return {day: cells for day, cells in found.items() if cells}
 
 
 def _of(measure: Measure, days: Sequence[date]) -> Measure:
@@ -146,51 +227,53 @@ def _place(selection: Selection, place: Place) -> str:
 def _kept(kind: int, key: str, days: Days) -> ByDay:
     """Return the kept days of a number that no write was noted for. One statement: it sees both, or neither."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT k.day, k.cells FROM reporting_daynumbers k WHERE k.type_id = %s AND k.number = %s "
-            "AND k.day BETWEEN %s AND %s AND NOT EXISTS "
-            "(SELECT 1 FROM reporting_changedday c WHERE c.type_id = k.type_id AND c.day = k.day)",
-            [kind, key, days.start, days.end],
-        )
+        cursor.execute(f"SELECT k.day, k.cells {KEPT}", [kind, key, days.start, days.end])
         return {day: _read(cells) for day, cells in cursor.fetchall()}
 
 
-class _Fresh:
-    """Days of a measure that are not kept."""
+def _kept_days(kind: int, key: str, days: Days) -> set[date]:
+    """Return which days of a number are kept and no write was noted for."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT k.day {KEPT}", [kind, key, days.start, days.end])
+        return {day for (day,) in cursor.fetchall()}
 
-    def __init__(self, measure: Measure, days: list[date], count: Callable[[Measure], ByDay]) -> None:
-        self.measure, self.days, self._count = measure, days, count
+
+class _Fresh:
+    """Days of a number that are not kept."""
+
+    def __init__(self, number: _Number, days: list[date], count: Count) -> None:
+        self.number, self.days, self._count = number, days, count
 
     def count(self) -> ByDay:
         found: ByDay = {}
         for run in self._runs():
-            counted = self._count(_of(self.measure, run))
+            counted = self._count(_of(self.number.measure, run), self.number.places)
             found |= {day: counted.get(day, []) for day in run}
         return found
 
     def _runs(self) -> list[list[date]]:
         runs = _runs(self.days)
-        if not isinstance(self.measure.aggregate, Packed):
+        if not isinstance(self.number.measure.aggregate, Packed):
             return runs
         # What is long goes through memory one month at a time.
         return [list(month) for run in runs for _, month in groupby(run, lambda day: day.replace(day=1))]
 
-    def keep(self, actor: Membership, key: str, days: list[date]) -> ByDay:
+    def keep(self, actor: Membership, days: list[date], after_ms: float | None = None) -> ByDay:
         """Count, and keep these of the days if that took long, except in months that somebody is writing to."""
-        kind = self.measure.selection.types[0].id
+        kind, after_ms = self.number.kind, KEEP_AFTER_MS if after_ms is None else after_ms
         months = sorted({day.replace(day=1) for day in days})
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT m FROM unnest(%s::date[]) m WHERE reporting_month_free(%s, m)", [months, kind])
             free = {month for (month,) in cursor.fetchall()}
             start = time.monotonic()
             found = self.count()
-            if free and (time.monotonic() - start) * 1000 > KEEP_AFTER_MS:
-                self._write(actor, key, [day for day in days if day.replace(day=1) in free], found, cursor)
+            if free and (time.monotonic() - start) * 1000 > after_ms:
+                self._write(actor, [day for day in days if day.replace(day=1) in free], found, cursor)
         return found
 
-    def _write(self, actor: Membership, key: str, days: list[date], found: ByDay, cursor: Any) -> None:
+    def _write(self, actor: Membership, days: list[date], found: ByDay, cursor: Any) -> None:
         # Nobody was writing: every write that was noted is counted here, and the other numbers of its day are not right.
-        kind = self.measure.selection.types[0].id
+        kind, key = self.number.kind, self.number.key
         texts = {day: _write(found[day]) for day in days}
         if sum(map(len, texts.values())) > MOST_CHARACTERS * len(days):
             return

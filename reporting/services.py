@@ -13,6 +13,7 @@ from crm import events, ids
 from crm.errors import InvalidInput, NotAllowed, NotFound
 from crm.models import Membership
 from crm.permissions import Perm, authorize, has
+from reporting import filling
 from reporting.metrics import MetricCatalogue
 from reporting.metrics.catalogue import LEADS_CREATED
 from reporting.models import Report, Tile
@@ -125,6 +126,8 @@ def _create(actor: Membership, kind: str, name: str, tiles: Sequence[Asked]) -> 
             )
             for index, row in enumerate(tiles)
         )  # fmt: skip
+        for row in tiles:
+            filling.ahead(actor, row, kind)
         after = {"name": name, "kind": kind, "tiles": [row.metric for row in tiles]}
         events.record(actor, "created", "report", report.pk, after=after)
     return report
@@ -161,6 +164,7 @@ def add_tile(actor: Membership, report: Report, asked: Asked | str, width: int =
             organization=actor.organization, report=report, metric=asked.metric, name=asked.name[:MAX_NAME],
             options=asked.options, width=_width(width), position=number,
         )  # fmt: skip
+        filling.ahead(actor, asked, report.kind)
         events.record(actor, "created", "tile", tile.pk, after=_tile(tile))
     return tile
 
@@ -177,6 +181,7 @@ def change_tile(actor: Membership, tile: Tile, asked: Asked, width: int) -> None
         after = _tile(tile)
         changed = events.diff(before, after)
         if changed:
+            filling.ahead(actor, asked, tile.report.kind)
             events.record(actor, "updated", "tile", tile.pk, before=before, after=after, changed=changed)
 
 

@@ -52,19 +52,38 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     A bucket's number is that of the boundary it starts at; times outside of all boundaries are left out by the caller's
     selection. A record whose field holds several values is in several groups. Days that are kept are not counted again.
     """
-    selection = measure.selection
-    author = selection.source.column("created_by")
-    # One index has the day and the author: reading it is as fast as reading what is kept.
-    stored = (
-        measure.aggregate is COUNT
-        and selection.has_stored_day(actor, zone)
-        and all(row.bounds or row.place == author for row in dimensions)
-    )
-    if stored:
+    if _by_index(actor, measure, zone, [row.place for row in dimensions if not row.bounds]):
         return _days_to_buckets(_counted(actor, measure, zone, dimensions, stored=True), dimensions, zone)
-    if (found := _kept(actor, measure, zone, dimensions)) is not None:
+    found = _kept(actor, measure, zone, dimensions)
+    if isinstance(found, dict):
         return _of_kept(found, measure, dimensions, zone)
-    return _counted(actor, measure, zone, dimensions, stored=False)
+    with kept.timed(found):
+        return _counted(actor, measure, zone, dimensions, stored=False)
+
+
+def keep(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], *, known: bool = False) -> None:
+    """Keep the past days of a number, grouped by these places, if it takes long to count without.
+
+    `known`: only bring up to date what is kept.
+    """
+    if _by_index(actor, measure, zone, places):
+        return
+    if not known:
+        start = time.monotonic()
+        _counted(actor, measure, zone, [Dimension(place=place) for place in places], stored=False)
+        if (time.monotonic() - start) * 1000 <= kept.KEEP_AFTER_MS:
+            return
+    kept.fill(actor, measure, zone, places, _fresh(actor, zone), known=known)
+
+
+def _by_index(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place | None]) -> bool:
+    """Return whether the index that has the day and the author answers: as fast as reading what is kept."""
+    author = measure.selection.source.column("created_by")
+    return (
+        measure.aggregate is COUNT
+        and all(place == author for place in places)
+        and measure.selection.has_stored_day(actor, zone)
+    )
 
 
 def grouped_each(
@@ -75,16 +94,22 @@ def grouped_each(
     What is kept of days is read once for all of them. A bucket numbered 0 is before the first boundary.
     """
     (measure, dimensions), *_ = asked
-    if not measure.aggregate.folds and (found := _kept(actor, measure, zone, dimensions)) is not None:
+    if not measure.aggregate.folds and isinstance(found := _kept(actor, measure, zone, dimensions), dict):
         return [_of_kept(found, measure, dimensions, zone) for _, dimensions in asked]
     return [grouped(actor, measure, zone, dimensions) for measure, dimensions in asked]
 
 
-def _kept(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Sequence[Dimension]) -> kept.ByDay | None:
+def _kept(
+    actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Sequence[Dimension]
+) -> kept.ByDay | kept.Later | None:
     if any(row.only for row in dimensions):
         return None
     places = [row.place for row in dimensions if row.place is not None]
-    return kept.by_day(actor, measure, zone, places, lambda part, by: _by_day(actor, part, zone, by))
+    return kept.by_day(actor, measure, zone, places, _fresh(actor, zone))
+
+
+def _fresh(actor: Membership, zone: ZoneInfo) -> kept.Count:
+    return lambda measure, places: _by_day(actor, measure, zone, places)
 
 
 def _of_kept(found: kept.ByDay, measure: Measure, dimensions: Sequence[Dimension], zone: ZoneInfo) -> Groups:

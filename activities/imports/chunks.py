@@ -23,7 +23,7 @@ from crm.errors import Conflict, InvalidInput, NotAllowed, PlanLimitReached, Tou
 from crm.fieldkinds import fold
 from crm.imports.files import BLOCK_SIZE, Row, read_rows
 from crm.imports.resource import CREATE, Memory, Verdict
-from crm.jobs import enqueue
+from crm.jobs import enqueue, upkeep
 from crm.models import FieldSet, ImportRow, ImportRun, Membership, Organization
 from crm.permissions import Perm, authorize, has
 from crm.plans import usage
@@ -124,6 +124,8 @@ def work(organization_id: int, run_id: int) -> None:
                 done = advance(run, deadline)
             if not done:
                 enqueue("activities.imports.work", organization_id, run_id)
+            elif run.state == State.RUNNING:
+                upkeep()
         except TouchpointError as error:
             _fail(run_id, error.message)
         except Exception:

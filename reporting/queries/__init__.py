@@ -7,6 +7,7 @@ from reporting.queries.records import Behind, records_behind
 from reporting.queries.reports import (
     activity_report,
     asked_of,
+    filters_of,
     may_change,
     plain,
     report_for,
@@ -17,6 +18,6 @@ from reporting.queries.reports import (
 
 __all__ = [
     "Asked", "Behind", "Comparison", "Filters", "Series", "Tuned", "activity_report", "asked_of", "comparison",
-    "filters_from", "may_change", "period_from", "plain", "records_behind", "report_for", "reports_for", "series",
+    "filters_from", "filters_of", "may_change", "period_from", "plain", "records_behind", "report_for", "reports_for", "series",
     "tile_series", "tiles_of", "tuned", "visible_tiles",
 ]  # fmt: skip

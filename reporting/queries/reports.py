@@ -59,30 +59,31 @@ def visible_tiles(actor: Membership, tiles: Sequence[Tile]) -> list[tuple[Tile, 
     return found
 
 
-def activity_report(
+def filters_of(
     actor: Membership,
-    kind: str,
-    metrics: Sequence[str],
     start: datetime,
     end: datetime,
     users: Sequence[int] = (),
     zone: Any = None,
     view: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> Filters:
+    """Return the filters of the days that aware moments fall on in `zone`, both included."""
+    zone = zone or actor.zone
+    last = (end - timedelta(microseconds=1)).astimezone(zone).date()
+    first = start.astimezone(zone).date()
+    return Filters(Period(first, max(last, first), zone, actor.organization.week_starts_on), tuple(users), view)
+
+
+def activity_report(actor: Membership, kind: str, metrics: Sequence[str], filters: Filters) -> dict[str, Any]:
     """Return the API's report (`spec/api.md` 2.19): totals, and rows per bucket (overview) or per member (comparison).
 
-    `start` and `end` are aware; the days they fall on in `zone` are included. Averages and sums are numbers, counts
-    integers. Raises `InvalidInput` for an unknown metric or kind.
+    Averages and sums are numbers, counts integers. Raises `InvalidInput` for an unknown metric or kind.
     """
     if kind not in Report.Kind.values:
         raise InvalidInput(fields={"type": f"“{kind}” is not a report. Use overview or comparison."})
     known = MetricCatalogue(actor)
     chosen = [metric_for(actor, key, known) for key in metrics]
-    zone = zone or actor.zone
-    last = (end - timedelta(microseconds=1)).astimezone(zone).date()
-    first = start.astimezone(zone).date()
-    period = Period(first, max(last, first), zone, actor.organization.week_starts_on)
-    filters = Filters(period, tuple(users), view)
+    zone = filters.period.zone
     if kind == Report.Kind.COMPARISON:
         table = comparison(actor, chosen, filters)
         data = [{"user_id": row.public_id, **_numbers(chosen, row.cells)} for row in table.rows]

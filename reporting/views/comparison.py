@@ -13,7 +13,7 @@ from crm.access import member_page
 from crm.errors import InvalidInput, TooMuch
 from crm.htmx import render_page
 from crm.permissions import Perm
-from reporting import services
+from reporting import filling, services
 from reporting.models import Report
 from reporting.queries import (
     Comparison,
@@ -86,14 +86,15 @@ def _table(
     request: HttpRequest, report: Report | None, given: dict[str, Any], filters: Filters
 ) -> tuple[list, Comparison]:
     chosen = _chosen(request, report)
-    table = comparison(
-        request.actor,
-        [asked.metric for _, asked in chosen],
-        filters,
-        hide_zero=bool(given.get("hide_zero")),
-        teams=given.get("rows") == "teams",
-        previous=bool(given.get("compare")),
-    )
+    with filling.watched(request.actor, [each.asked for _, each in chosen], filters, Report.Kind.COMPARISON):
+        table = comparison(
+            request.actor,
+            [asked.metric for _, asked in chosen],
+            filters,
+            hide_zero=bool(given.get("hide_zero")),
+            teams=given.get("rows") == "teams",
+            previous=bool(given.get("compare")),
+        )
     return chosen, table
 
 

@@ -15,7 +15,7 @@ from crm.access import member_page
 from crm.errors import InvalidInput, NotFound, TooMuch
 from crm.htmx import render_page
 from crm.permissions import Perm
-from reporting import services
+from reporting import filling, services
 from reporting.goals import progress
 from reporting.metrics.aggregates import LEADS
 from reporting.models import Report
@@ -106,6 +106,11 @@ def _asked(request: HttpRequest) -> tuple[Tuned, Filters, dict[str, Any]]:
     return asked, filters, given
 
 
+def _series(request: HttpRequest, asked: Tuned, filters: Filters) -> Series:
+    with filling.watched(request.actor, [asked.asked], filters, Report.Kind.OVERVIEW):
+        return tile_series(request.actor, asked, filters, request.GET.get("step", ""))
+
+
 @member_page()
 @require_GET
 def tile(request: HttpRequest) -> HttpResponse:
@@ -114,7 +119,7 @@ def tile(request: HttpRequest) -> HttpResponse:
     frame = frame if frame.isdigit() else "0"
     try:
         asked, filters, given = _asked(request)
-        found = tile_series(request.actor, asked, filters, request.GET.get("step", ""))
+        found = _series(request, asked, filters)
     except (InvalidInput, TooMuch, NotFound) as refused:
         context = {"frame": frame, "error": refused.message, "retry_url": request.get_full_path()}
         return render(request, "reporting/_tile_refused.html", context, status=422)
@@ -194,7 +199,7 @@ def _colors(found: Series, kind: str) -> str:
 def tile_csv(request: HttpRequest) -> HttpResponse:
     """The bars of a tile as CSV: first and last day, then one column for each line."""
     asked, filters, _ = _asked(request)
-    found = tile_series(request.actor, asked, filters, request.GET.get("step", ""))
+    found = _series(request, asked, filters)
     lines = found.lines or (Line(None, asked.label, "", found.total, tuple(bar.value for bar in found.bars)),)
     zone = filters.period.zone.key
     rows = [

@@ -31,6 +31,7 @@ DAY = datetime(2024, 3, 14, 12, tzinfo=UTC)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every number is kept the first time it is counted."""
     monkeypatch.setattr(kept, "KEEP_AFTER_MS", -1)
+    monkeypatch.setattr(kept, "MOST_AT_ONCE", 10_000)
 
 
 def asked_of(tenant: Any) -> dict[str, Asked]:

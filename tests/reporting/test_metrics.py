@@ -14,7 +14,19 @@ from crm.models import Organization, Role, Team
 from crm.tenancy import scope
 from leads.services import create_lead
 from reporting.metrics import catalogue, metric_for
-from reporting.queries import Asked, Filters, activity_report, comparison, period_from, records_behind, series, tuned
+from reporting.queries import (
+    Asked,
+    Filters,
+    activity_report,
+    comparison,
+    period_from,
+    records_behind,
+    series,
+    tuned,
+)
+from reporting.queries import (
+    filters_of as dates_of,
+)
 from tests.factories import change_field
 
 
@@ -313,9 +325,8 @@ def test_api_report_has_zero_buckets_and_totals(world) -> None:
     tenant = world.ours
     with scope(tenant.organization):
         today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        report = activity_report(
-            tenant.admin, "overview", [key_of(tenant)], today - timedelta(days=1), today + timedelta(days=1)
-        )
+        days = dates_of(tenant.admin, today - timedelta(days=1), today + timedelta(days=1))
+        report = activity_report(tenant.admin, "overview", [key_of(tenant)], days)
         assert [row[key_of(tenant)] for row in report["data"]] == [0, 3]
         assert report["aggregations"]["totals"] == {key_of(tenant): 3}
 

@@ -44,6 +44,7 @@ MOMENTS = [
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """On PostgreSQL every number that may be kept is, the first time it is counted."""
     monkeypatch.setattr(kept, "KEEP_AFTER_MS", -1)
+    monkeypatch.setattr(kept, "MOST_AT_ONCE", 10_000)
 
 
 @pytest.fixture

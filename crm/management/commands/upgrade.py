@@ -7,6 +7,8 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
+from crm.jobs import upkeep
+
 
 class Command(BaseCommand):
     help = __doc__
@@ -21,5 +23,6 @@ class Command(BaseCommand):
         call_command("createcachetable", verbosity=0)
         call_command("sync_builtins")
         call_command("collectstatic", verbosity=0, interactive=False)
+        upkeep()
         self.stdout.write("Database and static files are up to date. Start the server and the worker again.")
         call_command("doctor", stdout=self.stdout)
