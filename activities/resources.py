@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, reduce
-from operator import or_
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Q
@@ -155,13 +154,14 @@ class _Chunk:
             for channel, value, lead_id in rows:
                 self.by_point.setdefault((channel, value), []).append(lead_id)
         wanted = numbers | {pk for found in self.by_point.values() for pk in found}
+        # Two statements, each by its index: PostgreSQL reads all leads for one that asks either.
         which = [Q(pk__any=wanted)] if wanted else []
         which += [Q(name_fold__any=names)] if names else []
         self.leads: dict[int, str] = {}
+        for one in which:
+            self.leads |= dict(visible_leads(self.actor).filter(one).values_list("pk", "name"))
         self.by_name: dict[str, list[int]] = {}
-        found = visible_leads(self.actor).filter(reduce(or_, which)).values_list("pk", "name") if which else []
-        for pk, name in found:
-            self.leads[pk] = name
+        for pk, name in self.leads.items():
             self.by_name.setdefault(fold(name), []).append(pk)
         if any("contact" in row or self._contact_fields & row.keys() for row in given):
             self.lookups.preload_leads([*self.leads, *(row.lead_id for row in self.activities.values())])

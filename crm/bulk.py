@@ -9,15 +9,18 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.db.models import CharField, Lookup, Model, TextField
 from django.db.models import Field as ModelField
-from django.db.models import Lookup, Model
 
 WORTH_IT = 50  # below this the ORM's one statement is as fast
 
 
 @ModelField.register_lookup
 class AnyOf(Lookup):  # type: ignore[type-arg]
-    """`pk__any=[…]`: what `pk__in` says of thousands of plain values, as one parameter that costs nothing to compile."""
+    """`pk__any=[…]`: what `pk__in` says of thousands of plain values, as one parameter that costs nothing to compile.
+
+    Texts are joined: PostgreSQL would look each of them up in an index of trigrams, a hundred times as slow.
+    """
 
     lookup_name = "any"
 
@@ -30,9 +33,12 @@ class AnyOf(Lookup):  # type: ignore[type-arg]
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         left, given = self.process_lhs(compiler, connection)
         right, values = self.process_rhs(compiler, connection)
-        any_of = (
-            f"= ANY({right})" if connection.vendor == "postgresql" else f"IN (SELECT value FROM json_each({right}))"
-        )
+        if connection.vendor != "postgresql":
+            any_of = f"IN (SELECT value FROM json_each({right}))"
+        elif isinstance(self.lhs.output_field, CharField | TextField):
+            any_of = f"IN (SELECT unnest({right}::text[]))"
+        else:
+            any_of = f"= ANY({right})"
         return f"{left} {any_of}", [*given, *values]
 
 

@@ -88,11 +88,11 @@ class LeadResource(SettledResource):
         cells = {row.number: self.read(row) for row in rows}
         numbers = {ids.decode("lead", given["id"].strip()) for given in cells.values() if "id" in given}
         names = {fold(given["name"]) for given in cells.values() if "name" in given}
-        self._by_id = {lead.pk: lead for lead in visible_leads(self.actor).filter(pk__in=numbers - {None})}
+        self._by_id = {lead.pk: lead for lead in visible_leads(self.actor).filter(pk__any=numbers - {None})}
         self._by_name: dict[str, list[Lead]] = {}
         # Leads as earlier rows of these left them.
         self._changed: dict[int, Lead] = {}
-        for lead in visible_leads(self.actor).filter(name_fold__in=names):
+        for lead in visible_leads(self.actor).filter(name_fold__any=names):
             self._by_name.setdefault(lead.name_fold, []).append(lead)
         return self.judge(rows, self._whole, cells)
 
