@@ -113,29 +113,32 @@ def main() -> int:
     parallel = ["-n", PROCESSES, "--dist", "loadfile", "-m"]
     if "lint" in chosen:
         lint(result)
+    # One folder for all runs: compressed static files are made once.
+    with tempfile.TemporaryDirectory() as folder:
+        tests(chosen, parallel, result, TOUCHPOINT_TESTS=folder)
+    return summary(result)
+
+
+def tests(chosen: list[str], parallel: list[str], result: Result, **shared: str) -> None:
     if "unit" in chosen:
-        pytest("tests on SQLite", [*parallel, "not browser and not long"], result)
+        pytest("tests on SQLite", [*parallel, "not browser and not long"], result, **shared)
     if "long" in chosen:
-        pytest("real processes and large files on SQLite", [*parallel, "long"], result)
+        pytest("real processes and large files on SQLite", [*parallel, "long"], result, **shared)
     if "postgres" in chosen:
         if binaries():
-            pytest("all of them on PostgreSQL", [*parallel, "not browser"], result, ON_POSTGRES)
+            pytest("all of them on PostgreSQL", [*parallel, "not browser"], result, ON_POSTGRES, **shared)
         else:
             result.missing.append("tests on PostgreSQL: no initdb found. On Debian: apt-get install postgresql")
     if "browser" in chosen:
         if not find_chromium():
-            result.missing.append("browser tests: no Chromium found. On Debian: apt-get install chromium")
+            result.missing.append("browser tests: no Chromium found. On Debian: apt-get install chromium-headless-shell")
         else:
-            # One folder for both runs: compressed static files are made once.
-            with tempfile.TemporaryDirectory() as folder:
-                shared = {"TOUCHPOINT_TESTS": folder}
-                pytest("browser on SQLite", [*parallel, "browser"], result, **shared)
-                if binaries():
-                    stories = [*parallel, "browser and not looks"]
-                    pytest("browser on PostgreSQL", stories, result, ON_POSTGRES, **shared)
-                else:
-                    result.missing.append("browser tests on PostgreSQL: no initdb found")
-    return summary(result)
+            pytest("browser on SQLite", [*parallel, "browser"], result, **shared)
+            if binaries():
+                stories = [*parallel, "browser and not looks"]
+                pytest("browser on PostgreSQL", stories, result, ON_POSTGRES, **shared)
+            else:
+                result.missing.append("browser tests on PostgreSQL: no initdb found")
 
 
 if __name__ == "__main__":
