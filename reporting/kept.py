@@ -228,7 +228,9 @@ def _kept(kind: int, key: str, days: Days) -> ByDay:
     """Return the kept days of a number that no write was noted for. One statement: it sees both, or neither."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT k.day, k.cells {KEPT}", [kind, key, days.start, days.end])
-        return {day: _read(cells) for day, cells in cursor.fetchall()}
+        rows = cursor.fetchall()
+    read = json.loads(f"[{','.join(cells for _, cells in rows)}]")
+    return {day: _read(cells) for (day, _), cells in zip(rows, read, strict=True)}
 
 
 def _kept_days(kind: int, key: str, days: Days) -> set[date]:
@@ -310,8 +312,9 @@ def _exact(number: Any) -> list[str]:
     return [str(number)]
 
 
-def _read(cells: str) -> Cells:
-    return [
-        (tuple(holds), tuple(Decimal(part[0]) if isinstance(part, list) else part for part in columns))
-        for holds, columns in json.loads(cells)
-    ]
+def _read(cells: list[Any]) -> Cells:
+    return [(tuple(holds), tuple(map(_number_of, columns))) for holds, columns in cells]
+
+
+def _number_of(part: Any) -> Any:
+    return Decimal(part[0]) if part.__class__ is list else part

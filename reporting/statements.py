@@ -56,7 +56,7 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
         return _days_to_buckets(_counted(actor, measure, zone, dimensions, stored=True), dimensions, zone)
     found = _kept(actor, measure, zone, dimensions)
     if isinstance(found, dict):
-        return _of_kept(found, measure, dimensions, zone)
+        return _of_kept(_unpacked(found, measure), measure, dimensions, zone)
     with kept.timed(found):
         return _counted(actor, measure, zone, dimensions, stored=False)
 
@@ -95,6 +95,7 @@ def grouped_each(
     """
     (measure, dimensions), *_ = asked
     if not measure.aggregate.folds and isinstance(found := _kept(actor, measure, zone, dimensions), dict):
+        found = _unpacked(found, measure)
         return [_of_kept(found, measure, dimensions, zone) for _, dimensions in asked]
     return [grouped(actor, measure, zone, dimensions) for measure, dimensions in asked]
 
@@ -112,10 +113,33 @@ def _fresh(actor: Membership, zone: ZoneInfo) -> kept.Count:
     return lambda measure, places: _by_day(actor, measure, zone, places)
 
 
+def _unpacked(found: kept.ByDay, measure: Measure) -> kept.ByDay:
+    """Return the cells ready to be put together, which are read once for all that is made of them."""
+    daily = measure.aggregate.daily
+    if not isinstance(daily, Packed):
+        return found
+    return {day: [(holds, daily.unpacked(columns[0])) for holds, columns in cells] for day, cells in found.items()}
+
+
 def _of_kept(found: kept.ByDay, measure: Measure, dimensions: Sequence[Dimension], zone: ZoneInfo) -> Groups:
-    groups = _days_to_buckets(_of_days(found, dimensions), dimensions, zone)
+    """Return the groups of kept days; a day's place among the boundaries is looked up once for all its cells."""
+    firsts = next((_first_days(row, zone) for row in dimensions if row.bounds), [])
+    at = next((place for place, row in enumerate(dimensions) if row.bounds), None)
+    groups: Groups = {}
+    for day, cells in found.items():
+        bucket = (bisect_right(firsts, day),)
+        for holds, columns in cells:
+            key = holds if at is None else holds[:at] + bucket + holds[at:]
+            if key in groups:
+                groups[key].append(columns)
+            else:
+                groups[key] = [columns]
     daily = measure.aggregate.daily
     return {key: [daily.whole(rows)] for key, rows in groups.items()} if isinstance(daily, Packed) else groups
+
+
+def _first_days(dimension: Dimension, zone: ZoneInfo) -> list[date]:
+    return [bound.astimezone(zone).date() for bound in dimension.bounds]
 
 
 def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place]) -> kept.ByDay:
@@ -127,17 +151,6 @@ def _by_day(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequenc
     for (day_of, *holds), rows in groups.items():
         found.setdefault(_day(day_of), []).extend((tuple(holds), packed(row)) for row in rows)
     return found
-
-
-def _of_days(found: kept.ByDay, dimensions: Sequence[Dimension]) -> Groups:
-    """Return cells of days in the order of the dimensions, a day where a dimension has boundaries."""
-    groups: Groups = {}
-    for day, cells in found.items():
-        for holds, columns in cells:
-            rest = iter(holds)
-            key = tuple(day if dimension.bounds else next(rest) for dimension in dimensions)
-            groups.setdefault(key, []).append(columns)
-    return groups
 
 
 def _counted(
@@ -197,7 +210,7 @@ def _counted(
 
 def _days_to_buckets(found: Groups, dimensions: Sequence[Dimension], zone: ZoneInfo) -> Groups:
     """Return groups by stored day as groups by bucket; what they counted stays apart, to be folded."""
-    days = [[bound.astimezone(zone).date() for bound in row.bounds] for row in dimensions]
+    days = [_first_days(row, zone) for row in dimensions]
     bucketed: Groups = {}
     for key, rows in found.items():
         place = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import statistics
 from array import array
+from binascii import a2b_base64
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ except ImportError:  # no build of it for this machine: different leads are coun
     BitMap64 = None  # type: ignore[assignment, misc]
 
 CENT = Decimal("0.01")
+FEW_A_DAY = 60
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,11 @@ class Packed(Aggregate):
     def packed(self, row: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(row)
 
-    def whole(self, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    def unpacked(self, text: str) -> Any:
+        raise NotImplementedError
+
+    def whole(self, days: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the columns of the number of many days, each unpacked."""
         raise NotImplementedError
 
 
@@ -144,8 +150,11 @@ class LeadSets(Packed):
     def packed(self, row: Sequence[Any]) -> tuple[Any, ...]:
         return (base64.b64encode(BitMap64(map(int, row[0].split())).serialize()).decode(),)
 
-    def whole(self, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-        return (len(BitMap64.union(*(BitMap64.deserialize(base64.b64decode(row[0])) for row in rows))),)
+    def unpacked(self, text: str) -> Any:
+        return BitMap64.deserialize(a2b_base64(text))
+
+    def whole(self, days: Sequence[Any]) -> tuple[Any, ...]:
+        return (len(days[0] if len(days) == 1 else BitMap64.union(*days)),)
 
 
 class Total(Aggregate):
@@ -205,7 +214,7 @@ class Median(Aggregate):
 class SortedNumbers(Packed):
     """All the numbers in their order, as whole ones of a power of ten: `2 i <base64 of an array>`, or `2 - 150 200`.
 
-    Of many days none is merged: how many numbers lie below one is looked up in each of them.
+    Of long days none is merged: how many numbers lie below one is looked up in each of them.
     """
 
     counts = True
@@ -230,24 +239,27 @@ class SortedNumbers(Packed):
         code = next(code for code in "bhiq" if size < 2 ** (8 * array(code).itemsize - 1))
         return (f"{places} {code} {base64.b64encode(array(code, flat).tobytes()).decode()}",)
 
-    def whole(self, rows: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-        days = [self._day(row[0]) for row in rows]
-        finest = max(places for places, _ in days)
-        scaled = [(10 ** (finest - places), numbers) for places, numbers in days]
-        count = sum(len(numbers) for _, numbers in days)
-        low = self._smallest_with(scaled, (count - 1) // 2 + 1)
-        high = low if count % 2 else self._smallest_with(scaled, count // 2 + 1)
-        lower, upper = low / 10**finest, high / 10**finest
-        return (lower + (upper - lower) * 0.5,)
-
-    @staticmethod
-    def _day(text: str) -> tuple[int, Sequence[int]]:
+    def unpacked(self, text: str) -> tuple[int, Sequence[int]]:
         places, code, held = text.split(" ", 2)
         if code == "-":
             return int(places), [int(number) for number in held.split()]
         numbers = array(code)
-        numbers.frombytes(base64.b64decode(held))
+        numbers.frombytes(a2b_base64(held))
         return int(places), numbers
+
+    def whole(self, days: Sequence[Any]) -> tuple[Any, ...]:
+        finest = max(places for places, _ in days)
+        scaled = [(10 ** (finest - places), numbers) for places, numbers in days]
+        count = sum(len(numbers) for _, numbers in days)
+        middles = (count - 1) // 2, count // 2
+        if count < FEW_A_DAY * len(days):  # sooner put in one order
+            flat = sorted(number * factor for factor, numbers in scaled for number in numbers)
+            low, high = flat[middles[0]], flat[middles[1]]
+        else:
+            low = self._smallest_with(scaled, middles[0] + 1)
+            high = low if count % 2 else self._smallest_with(scaled, middles[1] + 1)
+        lower, upper = low / 10**finest, high / 10**finest
+        return (lower + (upper - lower) * 0.5,)
 
     @staticmethod
     def _smallest_with(days: Sequence[tuple[int, Sequence[int]]], count: int) -> int:
