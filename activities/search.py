@@ -10,7 +10,7 @@ from django.db import connection
 
 from activities.builtin import BUILTINS
 from activities.queries import TypeInfo, type_catalog
-from crm.customfields.catalog import Catalog, Use
+from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.lookups import Lookups
 from crm.models import Membership
 from crm.permissions import Perm, can_view_field, can_view_type, has
@@ -104,8 +104,15 @@ class ActivitySource(Source):
     """Activities of the types that `holds` names."""
 
     holds: Callable[[TypeInfo], bool] = lambda row: True
+    builtin: str = ""
 
     __hash__ = Source.__hash__
+
+    def named_field(self, actor: Membership, name: str) -> CustomValue | None:
+        """Return the field of a built-in kind that the API calls `name`, if the actor may see it."""
+        key = f"{self.builtin}.{name}"
+        known = catalog(actor.organization).fields.values() if self.builtin else ()
+        return next((self.custom_field(actor, field.public_id) for field in known if field.builtin == key), None)
 
     def types(self, actor: Membership) -> frozenset[int]:
         """Return the ids of the types the actor may see here, archived ones included."""
@@ -206,6 +213,7 @@ BUILTIN = tuple(
         singular=declared.name.lower() if not declared.name.isupper() else declared.name,
         plural=f"{declared.name.lower() if not declared.name.isupper() else declared.name} activities",
         holds=lambda row, slug=slug: row.builtin == slug,
+        builtin=slug,
     )
     for slug, declared in BUILTINS.items()
 )

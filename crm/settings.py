@@ -240,6 +240,8 @@ Q_CLUSTER = {
 # --- the engine's explicit tables -------------------------------------------------------------------------------------
 # What leads can be searched by, in the order the builder shows it. Each entry is one class (leads/search, activities/search).
 SEARCH_SOURCES = ["leads.search.sources.LEADS", "leads.search.sources.CONTACTS", "activities.search.ACTIVITIES"]
+# Fields of leads that are worked out from what belongs to them.
+SEARCH_FIGURES = ["activities.figures.LEADS", "leads.search.figures.LEADS"]
 
 # What the tables of results can show and sort by.
 RESULT_COLUMNS = ["leads.search.columns.columns", "activities.columns.columns"]

@@ -99,9 +99,13 @@ def lead_columns(rows: QuerySet[Lead], wanted: Wanted) -> QuerySet[Lead]:
 def leads_json(request: HttpRequest, leads: Sequence[Lead], wanted: Wanted = None) -> list[dict[str, Any]]:
     """Return leads with the wanted keys (None: all). Contacts and open tasks cost one query each, and only when wanted."""
     numbers = [lead.pk for lead in leads]
-    contacts = _by_lead(Contact.objects.filter(lead_id__in=numbers).order_by("pk"), wanted, _OF_CONTACTS)
-    open_tasks = Task.objects.filter(lead_id__in=numbers, done_at=None).select_related("lead").order_by("pk")
-    tasks = _by_lead(open_tasks, wanted, {"tasks"})
+    contacts: dict[int, list[Contact]] = {}
+    tasks: dict[int, list[Task]] = {}
+    if wanted is None or not _OF_CONTACTS.isdisjoint(wanted):
+        contacts = _by_lead(Contact.objects.filter(lead_id__in=numbers).order_by("pk"))
+    if wanted is None or "tasks" in wanted:
+        open_tasks = Task.objects.filter(lead_id__in=numbers, done_at=None)
+        tasks = _by_lead(open_tasks.select_related("lead").order_by("pk"))
     keys = [(key, make) for key, (_, make) in _LEAD.items() if wanted is None or key in wanted]
     custom = wanted is None or _wants_custom(wanted)
     found = []
@@ -115,11 +119,13 @@ def leads_json(request: HttpRequest, leads: Sequence[Lead], wanted: Wanted = Non
 # Numbers about leads that are counted only for `_fields=_all`; apps above add theirs. Keys by the lead's row id.
 Smart = Callable[[HttpRequest, Sequence[int]], dict[int, dict[str, Any]]]
 smart_fields: list[Smart] = []
+_COMPUTED = ("num_", "first_", "last_", "times_")  # how the names of computed keys begin
 
 
 def add_smart_fields(request: HttpRequest, leads: Sequence[Lead], shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add what is computed, where `_fields` asks for everything by `_all`, in the address or in a search's body."""
-    if "_all" not in (*request.GET.get("_fields", "").split(","), *getattr(request, "fields_searched", ())):
+    """Add what is computed, where `_fields` asks for it or for everything (`_all`), in the address or in a search's body."""
+    asked = (*request.GET.get("_fields", "").split(","), *getattr(request, "fields_searched", ()))
+    if not any(name == "_all" or name.startswith(_COMPUTED) for name in asked):
         return shown
     found = [count(request, [lead.pk for lead in leads]) for count in smart_fields]
     for lead, keys in zip(leads, shown, strict=True):
@@ -130,11 +136,10 @@ def add_smart_fields(request: HttpRequest, leads: Sequence[Lead], shown: list[di
     return shown
 
 
-def _by_lead(rows: Iterable[Any], wanted: Wanted, needed_for: AbstractSet[str]) -> dict[int, list[Any]]:
+def _by_lead(rows: Iterable[Any]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = {}
-    if wanted is None or not needed_for.isdisjoint(wanted):
-        for row in rows:
-            found.setdefault(row.lead_id, []).append(row)
+    for row in rows:
+        found.setdefault(row.lead_id, []).append(row)
     return found
 
 
@@ -152,7 +157,7 @@ def _custom_of_lead(request: HttpRequest, lead: Lead) -> dict[str, Any]:
 
 @renders("lead")
 def _render_leads(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
-    rows = list(lead_columns(visible_leads(request.actor).filter(pk__in=pks), wanted))
+    rows = list(lead_columns(visible_leads(request.actor).filter(pk__any=pks), wanted))
     shown = add_smart_fields(request, rows, leads_json(request, rows, wanted))
     return dict(zip([row.pk for row in rows], shown, strict=True))
 

@@ -12,11 +12,12 @@ from crm import ids
 from crm.api import (
     Body,
     keys_named,
-    pick,
+    picked,
     renderer_of,
     shows,
 )  # fmt: skip
 from crm.errors import InvalidInput
+from leads.search.language import NOT_KEPT, object_type_of
 from leads.search.run import parse, run
 
 router = Router(tags=["Search"])
@@ -50,6 +51,8 @@ class SearchBody(Body):
 def search(request: HttpRequest, body: SearchBody) -> Any:
     """The query language of every list, Smart View and report. Without `_fields` only ids come back."""
     limit = _search_limit(request)
+    if object_type_of(body.query) in NOT_KEPT:
+        return {"data": [], "cursor": None, **({"count": {"limited": 0, "total": 0}} if body.include_counts else {})}
     query = parse(body.query, request.actor)
     seen, inner = _search_cursor(body.cursor)
     left = MAX_WALK - seen
@@ -102,10 +105,10 @@ def _rows(request: HttpRequest, object_type: str, prefix: str, pks: Iterable[int
         family, _, kind = object_type.partition(".")
         wanted = fields.get(object_type) or fields.get(kind) or fields.get(family)
     names = ",".join(map(str, wanted)) if isinstance(wanted, list) else str(wanted or "")
-    request.fields_searched = names.split(",")
+    request.fields_searched, keys = names.split(","), keys_named(names)
     whole: dict[int, dict[str, Any]] = {}
     if names and (render := renderer_of(object_type)):
-        whole = render(request, pks, keys_named(names))
+        whole = render(request, pks, keys)
     return [
-        {"__object_type": object_type, "id": ids.encode(prefix, pk), **pick(whole.get(pk, {}), names)} for pk in pks
+        {"__object_type": object_type, "id": ids.encode(prefix, pk), **picked(whole.get(pk, {}), keys)} for pk in pks
     ]

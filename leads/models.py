@@ -114,6 +114,9 @@ class ContactPoint(TenantModel):
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="points")
     channel = models.CharField(max_length=5, help_text="email, phone, url, name")
     value = models.CharField(max_length=320, help_text="Lower case; phones as digits with a leading +")
+    kind = models.CharField(
+        max_length=30, default="", blank=True, help_text="office, mobile …: folded, as the contact has it"
+    )
 
     class Meta:
         indexes: ClassVar = [

@@ -83,7 +83,7 @@ ANY_TEXT, IN_VIEW = "text:", "view:"
 def field_of(actor: Membership, source: Source, name: str) -> Column | CustomValue | None:
     if name.startswith("cf_"):
         return source.custom_field(actor, name)
-    return source.column(name)
+    return source.column(name) or source.named_field(actor, name)
 
 
 def asks_for(searched: Column | CustomValue | None, name: str) -> str:

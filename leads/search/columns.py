@@ -22,6 +22,7 @@ from crm.customfields.lookups import Lookups
 from crm.fieldkinds import many
 from crm.models import Membership
 from leads.models import Contact, Lead, Task
+from leads.search.figures import Figure
 from leads.search.language import CustomValue
 from leads.search.sources import Column, Source
 
@@ -112,6 +113,8 @@ def sort_column(actor: Membership, source: Source, key: str) -> Column | None:
     column = source.column(key)
     if column is not None and column.sorts:
         return column
+    if isinstance(column, Figure) and column.shown:
+        key = column.shown(actor)
     found = offered(actor, source).get(key)
     return found.sort if found else None
 

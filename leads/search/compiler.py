@@ -215,7 +215,7 @@ class Compiler:
     def _on_column(self, node: Where, alias: str) -> Sql:
         assert isinstance(node.field, Column)
         column = self.column_sql(node.field, alias)
-        if isinstance(node.condition, TextIs | Exists) and node.field.asks == "text":
+        if isinstance(node.condition, TextIs | Exists) and node.field.asks in ("text", "label"):
             if isinstance(node.condition, Exists):
                 return Sql(f"{column} <> ''")
             column = column if node.field.folded else self.folded(column)
@@ -408,11 +408,6 @@ class Compiler:
 
     # --- conditions on a value ----------------------------------------------------------------------------------------
     def column_sql(self, column: Column, alias: str) -> str:
-        """Return a column's expression; `{row}[key]` reads a text of a JSON element."""
-        if found := re.fullmatch(r"\{row\}\[(\w+)\]", column.sql):
-            return (
-                f"({alias}.value->>'{found[1]}')" if self.postgres else f"json_extract({alias}.value, '$.{found[1]}')"
-            )
         return column.sql.replace("{row}", alias)
 
     def folded(self, column: str) -> str:

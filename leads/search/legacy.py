@@ -12,9 +12,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.utils.module_loading import import_string
-
 from crm import ids
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput
@@ -33,7 +30,7 @@ SORTS = {
 }  # fmt: skip
 DATES = {
     "date_updated": "date_updated", "updated": "date_updated", "date_created": "date_created", "created": "date_created",
-    "last_communication_date": "last_activity_at", "last_activity_date": "last_activity_at",
+    "last_communication_date": "last_communication_date", "last_activity_date": "last_activity_at",
 }  # fmt: skip
 # Words that count related records: contacts > 1, calls:0, has:calls.
 RELATED = {
@@ -43,7 +40,6 @@ RELATED = {
     "call": "activity.call", "email": "activity.email", "note": "activity.note", "meeting": "activity.meeting",
     "activities": "activity", "custom_activities": "activity.custom_activity",
 }  # fmt: skip
-COMMUNICATIONS = ("activity.call", "activity.email", "activity.sms")
 # “+” of an offset that was sent unquoted in an address arrives as a blank.
 _LOST_PLUS = re.compile(r"(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)(?=[\s)\"]|$)")
 NOTHING = {"type": "match_all", "negate": True}
@@ -265,13 +261,10 @@ class _Reader:
         )
 
     def _communicated(self, operator: str, given: str) -> dict[str, Any]:
-        """Calls, emails and SMS together."""
+        """Calls, emails, SMS and meetings together."""
         if not re.fullmatch(r"\d{1,4}", given):
             raise InvalidInput(fields={"query": "times_communicated is compared with a whole number."})
-        types = import_string(settings.SEARCHABLE_TYPES)(self.actor)
-        chosen = [kind.public_id for kind in types if kind.object_type in COMMUNICATIONS]
-        among = _field("custom_activity_type_id", {"type": "term", "values": chosen}, "activity")
-        return _related("activity", among, count=_count(operator, int(given)))
+        return _field("times_communicated", {"type": "number_range", **_bounds(operator, given)})
 
     def _no_opportunities(self, operator: str, given: str) -> dict[str, Any]:
         """There are none here, so opportunities:0 is every lead."""

@@ -69,6 +69,7 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
     "flag": (Operator("yes", "is yes"), Operator("no", "is no"), *_EMPTY),
     "user": (*_CHOICES, _OR_EMPTY, *_EMPTY),
     "type": _CHOICES,
+    "label": (*_CHOICES, *_EMPTY),
     "reference": (
         Operator("named", "is any of", "records"),
         Operator("not-named", "is none of", "records", negate=True),
@@ -186,7 +187,7 @@ def _write_reference(key: str, values: Sequence[str], refers_to: str) -> tuple[l
 _SOMEBODY = {"me": "current_user", "former": "former_user"}
 _WRITERS: dict[str, Any] = {
     "text": _write_text, "words": _write_text, "number": _write_number, "moment": _write_moment, "term": _write_terms,
-    "terms": _write_terms, "type": _write_terms, "flag": _write_flag, "user": _write_user, "reference": _write_reference,
+    "terms": _write_terms, "type": _write_terms, "label": _write_terms, "flag": _write_flag, "user": _write_user, "reference": _write_reference,
 }  # fmt: skip
 
 

@@ -16,11 +16,13 @@ from leads.search.language import (
     CustomValue,
     Everything,
     Exists,
+    FigureIs,
     FreeText,
     IdIs,
     InView,
     MomentIn,
     Node,
+    NotKept,
     NumberIn,
     OneOf,
     Query,
@@ -73,8 +75,8 @@ def sentence(query: Query) -> str:
 
 
 def _conjuncts(node: Node) -> list[Node]:
-    """Return what must all hold, Smart Views as a whole: a sentence names them instead of repeating them."""
-    if isinstance(node, InView):
+    """Return what must all hold; a sentence names Smart Views and figures instead of repeating what they stand for."""
+    if isinstance(node, InView | FigureIs | NotKept):
         return [node]
     if isinstance(node, All) and not node.negate:
         return [inner for child in node.nodes for inner in _conjuncts(child)]
@@ -215,6 +217,17 @@ def _turned(node: Node, negate: bool) -> Node:
 @clause.register
 def _(node: InView) -> str:
     return f"it is {'not ' if node.negate else ''}in the Smart View “{node.name}”"
+
+
+@clause.register
+def _(node: FigureIs) -> str:
+    assert node.field is not None, "made for a field"
+    return _asked(node.condition, node.field.label, node.negate)
+
+
+@clause.register
+def _(node: NotKept) -> str:
+    return f"it has {f'no {node.name}' if node.negate else _article(node.name)}"
 
 
 @clause.register

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from crm import ids
 from crm.customfields.catalog import Catalog, Field, Use, catalog
 from crm.customfields.lookups import Lookups
-from crm.fieldkinds import FieldKind
+from crm.fieldkinds import FieldKind, fold
 from crm.models import Membership
 from crm.permissions import can_view_field
 from leads.models import Contact, Lead, LeadStatus
@@ -35,6 +35,7 @@ ASKS = {
     "user": ("reference", "current_user", "former_user", "exists"),
     "reference": ("reference", "exists"),
     "type": ("term", "reference", "exists"),
+    "label": ("term", "text", "exists"),
 }
 
 
@@ -43,9 +44,8 @@ class Column:
     """A regular field. `sql`: its expression on `{row}`. `asks`: a key of ASKS. `folded`: the text is folded already.
 
     `terms`: the values a term condition may name. `indexed`: a probe by this column alone is cheap. `sorts`, `nullable`:
-    results can be ordered by it; rows without a value come last. `per_actor`: the
-    expression holds `{types}`, the types the actor sees. `walk`: for orders by a look-up, the rows `v` of an index of values
-    that hold the sort value `v.v` of the lead `v.lead_id`, one row a lead.
+    results can be ordered by it; rows without a value come last. `walk`: for orders by a look-up, the rows `v` of an index
+    of values that hold the sort value `v.v` of the lead `v.lead_id`, one row a lead.
     """
 
     name: str
@@ -91,6 +91,8 @@ def resolve_terms(actor: Membership, searched: Column | CustomValue, raw: Any) -
         return (option.id, option.label) if option else None
     if searched.refers_to:
         return resolve_reference(actor, Lookups(actor.organization), searched.refers_to, raw)
+    if searched.asks == "label":  # people write what they like; the usual ones are only suggested
+        return (fold(str(raw)), str(raw)) if str(raw).strip() else None
     return (str(raw), str(raw)) if raw in searched.terms else None
 
 
@@ -159,7 +161,16 @@ class Source:
         return self.object_type.partition(".")[0]
 
     def column(self, name: str) -> Column | None:
-        return next((column for column in self.columns if column.name == name), None)
+        return next((column for column in (*self.columns, *self.figures) if column.name == name), None)
+
+    @property
+    def figures(self) -> tuple[Column, ...]:
+        """The fields of leads that are worked out from what belongs to them."""
+        return figures() if self.object_type == "lead" else ()
+
+    def named_field(self, actor: Membership, name: str) -> CustomValue | None:
+        """Return the custom field behind a regular field's name, for kinds that are built in."""
+        return None
 
     def uses(self, actor: Membership, known: Catalog) -> Iterable[Use]:
         """Return every use of a custom field on these records, whether the actor may see it or not."""
@@ -265,6 +276,12 @@ def sources() -> tuple[Source, ...]:
     return tuple(source for path in settings.SEARCH_SOURCES for source in import_string(path))
 
 
+@lru_cache(maxsize=1)
+def figures() -> tuple[Column, ...]:
+    """Return the figures of every app."""
+    return tuple(figure for path in settings.SEARCH_FIGURES for figure in import_string(path))
+
+
 def source_named(actor: Membership, name: str) -> Source | None:
     """Return the source of an object type, or None. Saved views call activities `custom_activity`, lists `activity`."""
     name = {"custom_activity": "activity.custom_activity"}.get(name, name)
@@ -303,6 +320,7 @@ BY_AND_WHEN = (
 )
 
 _ARRAY_LENGTH = "jsonb_array_length" if connection.vendor == "postgresql" else "json_array_length"
+_PART = "({row}.value->>'%s')" if connection.vendor == "postgresql" else "json_extract({row}.value, '$.%s')"
 
 
 def _points(channel: str, owner: str) -> str:
@@ -322,9 +340,11 @@ LEAD_COLUMNS = (
         "last_activity_at", "Last activity", "moment", "{row}.last_activity_at", indexed=True, sorts=True, nullable=True
     ),
     Column("contacts_count", "Number of contacts", "number", "{row}.contacts_count"),
+    Column("num_contacts", "Number of contacts", "number", "{row}.contacts_count"),
     Column("num_phone_numbers", "Number of phones", "number", _points("phone", "lead_id")),
     Column("num_email_addresses", "Number of emails", "number", _points("email", "lead_id")),
     Column("addresses_count", "Number of addresses", "number", f"{_ARRAY_LENGTH}({{row}}.addresses)"),
+    Column("num_addresses", "Number of addresses", "number", f"{_ARRAY_LENGTH}({{row}}.addresses)"),
     Column(
         "all_urls_count",
         "Number of websites",
@@ -360,30 +380,30 @@ TASK = Source(
     columns=(
         Column("text", "Text", "text", "{row}.text"),
         Column("due_date", "Due date", "moment", "{row}.due_date", whole_days=True),
+        Column("date", "Due date", "moment", "{row}.due_date", whole_days=True),
         Column("assigned_to", "Assigned to", "user", "{row}.assigned_to_id", refers_to="user"),
         Column("is_complete", "Done", "flag", "CASE WHEN {row}.done_at IS NULL THEN 0 ELSE 1 END"),
+        Column("created_by", "Created by", "user", "{row}.created_by_id", refers_to="user"),
         Column("date_created", "Date created", "moment", "{row}.date_created"),
+        Column("date_updated", "Date updated", "moment", "{row}.date_updated"),
     ),
     links={"lead": "{row}.lead_id = {this}.id"},
     id_prefix="task",
 )
 
+_PLACE = {
+    "address_1": "Street", "address_2": "Street, second line", "city": "City", "state": "State", "zipcode": "Zip code",
+    "country": "Country", "label": "Label",
+}  # fmt: skip
+_LOCATION = " || ' ' || ".join(f"COALESCE({_PART % name}, '')" for name in _PLACE if name != "label")
 ADDRESS = AddressSource(
     object_type="address",
     singular="address",
     plural="addresses",
     table="{this}.addresses",
-    columns=tuple(
-        Column(name, label, "text", f"{{row}}[{name}]")
-        for name, label in (
-            ("address_1", "Street"),
-            ("address_2", "Street, second line"),
-            ("city", "City"),
-            ("state", "State"),
-            ("zipcode", "Zip code"),
-            ("country", "Country"),
-            ("label", "Label"),
-        )
+    columns=(
+        *(Column(name, label, "text", _PART % name) for name, label in _PLACE.items()),
+        Column("location", "Whole address", "text", f"TRIM({_LOCATION})"),
     ),
     links={"lead": ""},
     lead="",
@@ -417,13 +437,19 @@ CONTACT = FieldSetSource(
 )
 
 
+POINT_TYPES = ("office", "mobile", "home", "direct", "fax", "url", "other")
+
+
 def _point(channel: str, singular: str, plural: str) -> PointSource:
     return PointSource(
         object_type=f"contact_{channel}",
         singular=singular,
         plural=plural,
         table="leads_contactpoint",
-        columns=(Column(channel, singular.capitalize(), "text", "{row}.value", folded=True, indexed=True),),
+        columns=(
+            Column(channel, singular.capitalize(), "text", "{row}.value", folded=True, indexed=True),
+            Column("type", "Type", "label", "{row}.kind", folded=True, terms=POINT_TYPES),
+        ),
         links={"lead": "{row}.lead_id = {this}.id", "contact": "{row}.contact_id = {this}.id"},
         words=("{row}.value",),
         channel=channel,

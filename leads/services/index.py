@@ -23,7 +23,7 @@ def contact_points(contact: Contact) -> list[ContactPoint]:
             found.append(
                 ContactPoint(
                     organization_id=contact.organization_id, contact=contact, lead_id=contact.lead_id,
-                    channel=one, value=value[:320],
+                    channel=one, value=value[:320], kind=fold(entry.get("type") or "")[:30],
                 )
             )  # fmt: skip
     return found

@@ -33,6 +33,7 @@ from leads.search.builder import (
     asks_for,
     field_of,
 )  # fmt: skip
+from leads.search.figures import Figure
 from leads.search.language import CustomValue, parse
 from leads.search.named import labels_of, names_of
 from leads.search.operators import OPERATORS, PERIODS, UNITS, is_complete, operator
@@ -284,6 +285,8 @@ class Painter:
             return _choose(_with_unknown(self.statuses, values), values)
         if searched.refers_to:
             return _choose(_with_unknown(list(self.type_names.items()), values), values)
+        if searched.asks == "label":
+            return _choose(_with_unknown([(term, term) for term in searched.terms], values), values)
         return _choose([(term, _TERMS.get(term, term)) for term in searched.terms], values)
 
     def _fields_of(self, part: Block, related: Source) -> list[CustomValue]:
@@ -304,13 +307,15 @@ class Painter:
         if chosen in (ANY_TEXT, IN_VIEW):
             columns, uses = [(ANY_TEXT, "Any text"), (IN_VIEW, "Smart View")], ()
         custom = [(one.field.public_id, one.field.name) for one in uses]
-        if chosen not in dict([*columns, *custom]):
+        numbers = self._figures(source, chosen) if chosen not in (ANY_TEXT, IN_VIEW) else []
+        known = [*columns, *custom, *((choice.value, "") for part in numbers for choice in part.choices)]
+        if chosen not in dict(known):
             found = field_of(self.actor, source, chosen)
             columns.append((chosen, found.label if found else "A field that is gone"))
         groups = [Choices(source.singular.capitalize(), _choose(columns, [chosen]))]
         if custom:
             groups.append(Choices("Fields", _choose(custom, [chosen])))
-        return tuple(groups)
+        return (*groups, *numbers)
 
     def _whats(self, source: Source, chosen: str) -> tuple[Choices, ...]:
         """Return what a block can be about: types of activities, then everything else that belongs to the record."""
@@ -347,6 +352,8 @@ class Painter:
             groups[-1] = Choices(groups[-1].label, (last, *groups[-1].choices))
         fields = _choose([(f"field={name}", label) for name, label in own], [])
         groups.insert(len(blocks) - 1, Choices(f"{source.singular.capitalize()} fields", fields))
+        numbers = [Choices(part.label, tuple(Choice(f"field={c.value}", c.label) for c in part.choices))
+                   for part in self._figures(source, "")]  # fmt: skip
         if source.family == "activity":
             groups.insert(0, Choices("When", _choose(_WHEN, [])))
         elif not level:
@@ -354,7 +361,15 @@ class Painter:
         more = [(f"field={ANY_TEXT}", "Any text"), (f"field={IN_VIEW}", "In another Smart View")]
         if level < MAX_LEVELS - 3:
             more.insert(0, _GROUP)
-        return (*groups, Choices("More", _choose(more, [])))
+        return (*groups, *numbers, Choices("More", _choose(more, [])))
+
+    def _figures(self, source: Source, chosen: str) -> list[Choices]:
+        """Return the numbers and dates that are worked out from what belongs to leads, by their headings."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for figure in source.figures:
+            if isinstance(figure, Figure) and figure.group:
+                groups.setdefault(figure.group, []).append((figure.name, figure.label))
+        return [Choices(heading, _choose(pairs, [chosen])) for heading, pairs in groups.items()]
 
     def _short_cuts(self, source: Source) -> tuple[Choice, ...]:
         """Return the fields of all types of activities, for who looks for a field and not for its type."""

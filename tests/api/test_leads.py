@@ -168,6 +168,13 @@ def test_search_pages_and_limits(api: Api, world: World) -> None:
     assert "error" in api.post("data/search/", {"query": {"type": "rainbow"}}, status=400)
 
 
+def test_what_is_not_kept_is_searched_and_not_found(api: Api) -> None:
+    query = {"type": "and", "queries": [{"type": "object_type", "object_type": "opportunity"}, {"type": "odd"}]}
+    assert api.post("data/search/", {"query": query}) == {"data": [], "cursor": None}
+    counted = {"data": [], "cursor": None, "count": {"limited": 0, "total": 0}}
+    assert api.post("data/search/", {"query": query, "include_counts": True}) == counted
+
+
 def test_search_activities_with_their_keys(api: Api, world: World) -> None:
     query = {"type": "object_type", "object_type": "activity.custom_activity"}
     key = f"custom.{world.ours.fields['Users']}"
@@ -267,6 +274,7 @@ def test_everything_is_asked_for_with_all_and_counted_only_then(api: Api) -> Non
     assert whole["times_communicated"] == 2 and whole["last_communication_date"] == whole["last_call_date"]
     assert whole["last_sms_date"] is None and whole["name"] == "Counted"
     assert "num_calls" not in api.get(f"lead/{lead}/")
+    assert api.get(f"lead/{lead}/?_fields=name,num_calls") == {"name": "Counted", "num_calls": 2}
     listed = api.get("lead/?_fields=_all")["data"]
     assert {row["num_calls"] for row in listed if row["id"] == lead} == {2}
 

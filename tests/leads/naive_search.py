@@ -108,6 +108,8 @@ def _plain(store: Store, tree: dict[str, Any], row: Any) -> bool:
 def _related(store: Store, tree: dict[str, Any], row: Any) -> Iterable[Any]:
     name = tree["related_object_type"]
     lead_id = row.pk if isinstance(row, Lead) else row.lead_id
+    if name == "opportunity":
+        return []
     if name == "task":
         return store.tasks.get(lead_id, [])
     if name == "lead":
@@ -179,17 +181,27 @@ def _values(store: Store, field: dict[str, Any], row: Any) -> list[Any]:
             found = [datetime.combine(item.date(), time.min, store.clock.zone) for item in found]
         return found
     name = field["field_name"]
-    if isinstance(row, dict):
+    if isinstance(row, Lead) and (name.startswith(("num_", "first_", "last_", "next_", "times_"))):
+        return _figure(store, name, row)
+    if isinstance(row, Activity) and name in ("duration", "direction", "phone"):
+        return _of_call(store, row, name)
+    if isinstance(row, dict) and name == "location":
+        parts = ("address_1", "address_2", "city", "state", "zipcode", "country")
+        found = " ".join(row[part] for part in parts if row.get(part))
+    elif isinstance(row, dict):
         found = row.get(name)
     elif name == "custom_activity_type_id":
         found = row.type_id
     elif name in ("display_name", "name"):
         found = row.name
+    elif isinstance(row, ContactPoint) and name == "type":
+        entries = row.contact.emails if row.channel == "email" else row.contact.phones
+        found = next(e["type"] for e in entries if row.value in (e.get("email"), e.get("phone")))
     elif isinstance(row, ContactPoint):
         found = row.value
     elif isinstance(row, Task) and name == "is_complete":
         return [int(row.done_at is not None)]
-    elif isinstance(row, Task) and name == "due_date":
+    elif isinstance(row, Task) and name in ("due_date", "date"):
         return [datetime.combine(row.due_date, time.min, store.clock.zone)] if row.due_date else []
     elif name == "assigned_to":
         found = row.assigned_to_id
@@ -202,6 +214,53 @@ def _values(store: Store, field: dict[str, Any], row: Any) -> list[Any]:
     if isinstance(found, str) and name != "status":
         found = fold(found)
     return [] if found is None or found == "" else [found]
+
+
+def _of_call(store: Store, row: Activity, name: str) -> list[Any]:
+    known = next(f for f in catalog(store.actor.organization).fields.values() if f.builtin == f"call.{name}")
+    stored = many(row.values.get(str(known.id)))
+    if known.kind.has_options:
+        return [option.label for option in known.options if option.id in stored]
+    return [known.kind.index_one(item) for item in stored]
+
+
+def _figure(store: Store, name: str, lead: Lead) -> list[Any]:
+    """Return a number or date of a lead, worked out from its rows."""
+    tasks = store.tasks.get(lead.pk, [])
+    open_tasks = [task for task in tasks if task.done_at is None]
+    if name == "next_task_due_date":
+        days = [task.due_date for task in open_tasks if task.due_date]
+        return [datetime.combine(min(days), time.min, store.clock.zone)] if days else []
+    plain = {
+        "num_tasks": len(tasks), "num_incomplete_tasks": len(open_tasks), "num_completed_tasks": len(tasks) - len(open_tasks),
+        "num_contacts": len(store.contacts.get(lead.pk, [])), "num_addresses": len(lead.addresses), "num_opportunities": 0,
+    }  # fmt: skip
+    if name in plain:
+        return [plain[name]]
+    if name == "last_activity_at":
+        return [lead.last_activity_at] if lead.last_activity_at else []
+    types = type_catalog(store.actor.organization)
+    kinds = ("call", "email", "sms", "meeting") if "communicat" in name else ("note",) if "note" in name else ("call",)
+    ways = [
+        way
+        for words, way in {"outgoing": "outbound", "incoming": "inbound", "received": "inbound"}.items()
+        if words in name
+    ]
+    rows = [
+        row for row in store.activities.get(lead.pk, [])
+        if not row.is_draft and types.get(row.type_id).builtin in kinds
+        and (not ways or _of_call(store, row, "direction") == ways)
+    ]  # fmt: skip
+    if name.startswith(("num_", "times_")):
+        return [len(rows)]
+    if not rows:
+        return []
+    last = max(rows, key=lambda row: (row.activity_at, row.pk))
+    if name == "last_call_duration":
+        return _of_call(store, last, "duration")
+    if name == "last_call_user_id":
+        return [last.user_id] if last.user_id else []
+    return [(min if name.startswith("first_") else max)(row.activity_at for row in rows)]
 
 
 def _meets(store: Store, condition: dict[str, Any], values: list[Any], field: dict[str, Any]) -> bool:
@@ -244,6 +303,8 @@ def _number(store: Store, raw: str, field: dict[str, Any]) -> Any:
     if field["type"] == "custom_field" and not raw.startswith(("user_", "cont_")):
         known = catalog(store.actor.organization).field_by_public_id(field["custom_field_id"])
         return next(option.id for option in known.options if raw in (option.label, option.public_id))
+    if field.get("field_name") == "type":
+        return fold(raw)
     prefix = raw.partition("_")[0]
     number = ids.decode(prefix, raw) if "_" in raw else None
     return raw if number is None else number

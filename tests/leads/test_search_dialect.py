@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
+from activities.models import ActivityType
+from activities.queries import type_catalog
+from activities.services.activities import log_activity
 from crm import events
+from crm.customfields.catalog import touch_schema
+from crm.errors import InvalidInput
 from crm.tenancy import scope
 from leads.search import legacy
+from leads.search.run import parse, run
+from leads.search.sentences import sentence
+from leads.services import create_contact, create_lead, create_task, update_task
 from tests.factories import Tenant, World
 from tests.leads.test_search_language import column, names
 
@@ -88,3 +97,128 @@ def test_every_node_and_condition_finds_something(ours: Tenant) -> None:
     ]  # fmt: skip
     for tree, expected in asked:
         assert names(ours, tree) == expected, tree
+
+
+def has(name: str, query: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    inner = query or {"type": "match_all"}
+    return {
+        "type": "has_related",
+        "this_object_type": "lead",
+        "related_object_type": name,
+        "related_query": inner,
+        **more,
+    }
+
+
+@pytest.fixture
+def called(ours: Tenant) -> Tenant:
+    """Acme: called on 1 March for 10 s and on 1 May for 60 s, by Ann, and called us on 1 April. Bluth: one note. A task each."""
+    acme, bluth, cyber = ours.leads
+    call, note = (type_catalog(ours.organization).builtin(slug) for slug in ("call", "note"))
+    with events.door("api"):
+        for month, way, seconds in ((3, "outbound", "10"), (4, "inbound", "5"), (5, "outbound", "60")):
+            log_activity(ours.admin, acme, call, custom={"direction": way, "duration": seconds},
+                         activity_at=datetime(2026, month, 1, 12, tzinfo=UTC))  # fmt: skip
+        log_activity(ours.admin, bluth, note, custom={"note": "x"}, activity_at=datetime(2026, 6, 1, 12, tzinfo=UTC))
+    create_task(ours.admin, acme, "Call", due_date=date(2026, 7, 1))
+    update_task(ours.admin, create_task(ours.admin, bluth, "Done", due_date=date(2026, 6, 1)), {"done": True})
+    create_task(ours.admin, cyber, "Some day")
+    return ours
+
+
+def number(**bounds: Any) -> dict[str, Any]:
+    return {"type": "number_range", **bounds}
+
+
+def when(**bounds: Any) -> dict[str, Any]:
+    return {"type": "moment_range", **bounds}
+
+
+def test_numbers_and_dates_worked_out_from_what_belongs_to_a_lead(called: Tenant) -> None:
+    nobody: list[str] = []
+    others = ["Bluth", "Cyberdyne"]
+    may = "2026-05-01T00:00:00Z"
+    asked: list[tuple[str, dict[str, Any], list[str]]] = [
+        ("num_calls", number(gte=3), ["Acme"]), ("num_calls", number(gt=3), nobody), ("num_calls", number(gte=3, lte=3), ["Acme"]),
+        ("num_calls", number(lt=1), others), ("num_calls", number(gt=0.5, lt=3.5), ["Acme"]), ("num_calls", number(lt=0), nobody),
+        ("num_calls", number(gte=0), EVERYBODY), ("num_calls", {"type": "exists"}, EVERYBODY),
+        ("num_outgoing_calls", number(gte=2, lte=2), ["Acme"]), ("num_received_calls", number(gte=1, lte=1), ["Acme"]),
+        ("num_notes", number(gte=1), ["Bluth"]), ("num_sms", number(gte=1), nobody),
+        ("times_communicated", number(gte=3), ["Acme"]), ("times_communicated", number(lte=0), others),
+        ("last_call_date", when(gte=may), ["Acme"]), ("last_call_date", when(before=may), nobody),
+        ("last_call_created", {"type": "exists"}, ["Acme"]),
+        ("first_call_date", when(before="2026-03-02T00:00:00Z"), ["Acme"]), ("first_call_date", when(on_or_after=may), nobody),
+        ("last_outgoing_call_date", when(gte="2026-04-02T00:00:00Z", lt="2026-05-02T00:00:00Z"), ["Acme"]),
+        ("last_incoming_call_date", when(gte=may), nobody), ("first_incoming_call_date", when(gte="2026-03-02T00:00:00Z"), ["Acme"]),
+        ("last_communication_date", when(gte=may), ["Acme"]), ("first_communication_date", when(gte=may), nobody),
+        ("last_note_date", when(gte="2026-05-31T00:00:00Z"), ["Bluth"]),
+        ("last_call_duration", number(gte=60, lte=60), ["Acme"]), ("last_call_duration", number(lt=60), nobody),
+        ("last_call_duration", {"type": "exists"}, ["Acme"]), ("last_call_user_id", {"type": "current_user"}, ["Acme"]),
+        ("num_tasks", number(gte=1), EVERYBODY), ("num_incomplete_tasks", number(gte=1), ["Acme", "Cyberdyne"]),
+        ("num_completed_tasks", number(gte=1), ["Bluth"]), ("next_task_due_date", when(before="2027-01-01T00:00:00Z"), ["Acme"]),
+        ("num_contacts", number(gte=1), EVERYBODY), ("num_addresses", number(gte=1), nobody),
+        ("num_opportunities", number(gte=1), nobody), ("num_won_opportunities", number(lte=0), EVERYBODY),
+    ]  # fmt: skip
+    for name, condition, expected in asked:
+        tree = column(name, condition)
+        assert names(called, tree) == expected, (name, condition)
+        turned = sorted(set(EVERYBODY) - set(expected))
+        assert names(called, {**tree, "negate": True}) == turned, (name, condition)
+
+
+def test_results_are_sorted_by_them(called: Tenant) -> None:
+    for name in ("num_calls", "last_call_date", "last_call_created"):
+        sort = [{"direction": "desc", "field": {"type": "regular_field", "object_type": "lead", "field_name": name}}]
+        first = run(called.admin, parse({"type": "match_all"}, called.admin), sort=sort, limit=1).ids[0]
+        assert first == called.leads[0].pk, name
+
+
+def test_who_may_not_see_calls_counts_none(called: Tenant) -> None:
+    call = type_catalog(called.organization).builtin("call")
+    assert call is not None
+    everybody_else = [member.role_id for member in called.members if member.role_id != called.restricted.role_id]
+    ActivityType.objects.filter(pk=call.id).update(view_roles=everybody_else)
+    touch_schema(called.organization)
+    asked = {"num_calls": number(gte=1), "last_call_duration": number(gte=1), "times_communicated": number(gte=1),
+             "last_call_date": {"type": "exists"}, "num_outgoing_calls": number(gte=1)}  # fmt: skip
+    for name, condition in asked.items():
+        found = run(called.restricted, parse(column(name, condition), called.restricted)).ids
+        assert found == () and names(called, column(name, condition)) == ["Acme"], name
+
+
+def test_fields_of_built_in_kinds_go_by_the_names_of_the_api(called: Tenant) -> None:
+    def of_call(name: str, condition: dict[str, Any]) -> list[str]:
+        return names(called, has("activity.call", column(name, condition, "activity.call")))
+
+    assert of_call("duration", number(gte=60)) == ["Acme"] and of_call("duration", number(gt=60)) == []
+    assert of_call("direction", {"type": "term", "values": ["inbound"]}) == ["Acme"]
+    with pytest.raises(InvalidInput, match="no field of call activities"):
+        of_call("shoe", {"type": "exists"})
+
+
+def test_types_of_emails_and_whole_addresses(ours: Tenant) -> None:
+    lead = create_lead(ours.admin, name="Zed", addresses=[{"address_1": "7 Rue X", "city": "Paris", "country": "FR"}])
+    create_contact(ours.admin, lead, name="Zoe", emails=[{"email": "z@z.example", "type": "Büro"}], phones=["+4930123"])
+
+    def of_point(name: str, condition: dict[str, Any]) -> list[str]:
+        return names(ours, has(name, column("type", condition, name)))
+
+    assert of_point("contact_email", {"type": "term", "values": ["büro", "fax"]}) == ["Zed"]
+    assert of_point("contact_email", {"type": "text", "value": "buro", "mode": "full_words"}) == ["Zed"]
+    assert of_point("contact_email", {"type": "term", "values": ["office"]}) == EVERYBODY
+    assert of_point("contact_phone", {"type": "exists"}) == [*EVERYBODY, "Zed"]
+    place = {"type": "text", "value": "7 rue paris fr", "mode": "full_words"}
+    assert names(ours, has("address", column("location", place, "address"))) == ["Zed"]
+
+
+def test_what_is_not_kept_may_be_asked_and_there_is_none(ours: Tenant) -> None:
+    won = {"type": "field_condition", "field": {"type": "regular_field", "object_type": "opportunity", "field_name": "status_type"},
+           "condition": {"type": "term", "values": ["won"]}}  # fmt: skip
+    for name in ("opportunity", "custom_object", "activity.form_submission"):
+        assert names(ours, has(name, won)) == [] and names(ours, has(name, won, negate=True)) == EVERYBODY
+        assert names(ours, has(name, count={"gte": 1})) == [] and names(ours, has(name, count={"lte": 3})) == EVERYBODY
+    say = lambda tree: sentence(parse(tree, ours.admin))  # noqa: E731
+    assert say(has("opportunity", won)) == "Leads where it has an opportunity"
+    assert say(has("opportunity", won, negate=True)) == "Leads where it has no opportunity"
+    assert say(column("num_calls", number(gte=2))) == "Leads where Number of calls ≥ 2"
+    assert say(column("last_email_date", {"type": "exists"}) | {"negate": True}) == "Leads where Last email is empty"

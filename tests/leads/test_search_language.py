@@ -344,7 +344,9 @@ def test_sentences(ours: Tenant) -> None:
         ("has:phone_numbers", ["Acme", "Bluth", "Cyberdyne"]),
         ('call( date >= "2020-01-01" date < "2020-02-01")', []),
         ("sms_messages > 0", []),
-        ('last_communication_date > "7 days ago"', ["Acme", "Bluth", "Cyberdyne"]),
+        ('last_activity_date > "7 days ago"', ["Acme", "Bluth", "Cyberdyne"]),
+        ('last_communication_date > "7 days ago"', []),
+        ('not last_communication_date > "7 days ago"', ["Acme", "Bluth", "Cyberdyne"]),
         ("cyber", ["Cyberdyne"]),
     ],
 )

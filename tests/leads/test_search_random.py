@@ -117,11 +117,13 @@ class Rich:
             if r.random() < 0.6:
                 custom[self.owner.public_id] = r.sample(emails, r.randint(1, 2))
             contacts = [
-                {"name": f"{r.choice(WORDS[:3])} {i}", "emails": [f"{r.choice('abc')}{number}@x.example"],
+                {"name": f"{r.choice(WORDS[:3])} {i}",
+                 "emails": [{"email": f"{r.choice('abc')}{number}@x.example", "type": r.choice(["office", "Home", "Büro"])}],
                  "custom": {self.role.public_id: r.choice(WORDS[:5])}}
                 for i in range(r.randint(0, 2))
             ]  # fmt: skip
-            addresses = [{"city": r.choice(["Paris", "Zürich"])} for _ in range(r.randint(0, 1))]
+            addresses = [{"city": r.choice(["Paris", "Zürich"]), "country": "DE", "address_1": r.choice(["7 Rue X", ""])}
+                         for _ in range(r.randint(0, 1))]  # fmt: skip
             name = f"{r.choice(['Acme', 'Bluth', 'Zoë'])} {number}"
             lead = create_lead(
                 self.tenant.admin, name=name, custom=custom, contacts=contacts, addresses=addresses,
@@ -145,11 +147,17 @@ class Rich:
     def _log(self, lead: Lead, people: list[Contact]) -> None:
         r, row = self.random, self.random.choice(self.types)
         kind = type_catalog(self.tenant.organization).get(row.pk)
-        if r.random() < 0.15:
+        if r.random() < 0.25:
             call = type_catalog(self.tenant.organization).builtin("call")
-            log_activity(
-                self.tenant.admin, lead, call, custom={"phone": "+12025550143"}, contact=r.choice([None, *people])
-            )
+            given = {
+                "phone": "+12025550143", "direction": r.choice(["outbound", "inbound"]), "duration": str(r.choice([0, 1, 2, 60])),
+            }  # fmt: skip
+            given = {name: value for name, value in given.items() if r.random() < 0.8}
+            at = NOW - timedelta(days=r.randint(0, 6), minutes=r.randint(0, 600))
+            with events.door("api"):
+                log_activity(
+                    self.tenant.admin, lead, call, custom=given, contact=r.choice([None, *people]), activity_at=at
+                )
             return
         values: dict[str, Any] = {
             "Text": r.choice(WORDS), "Amount": str(r.choice([0, 1, 2, 2.5, 10])),
@@ -211,6 +219,7 @@ class Rich:
                 "contact_email",
                 "contact_phone",
                 "address",
+                "opportunity",
                 "activity",
                 "activity.call",
                 "task",
@@ -219,7 +228,8 @@ class Rich:
         if this == "contact":
             name = r.choice(["activity.custom_activity", "activity.call", "contact_email", "lead"])
         inner = "lead_plain" if name == "lead" else name
-        queries = [self.tree(actor, 1 if depth else 0, inner) for _ in range(r.randint(0, 3))]
+        kept = name != "opportunity"
+        queries = [self.tree(actor, 1 if depth else 0, inner) for _ in range(r.randint(0, 3) if kept else 0)]
         if name.startswith("activity") and r.random() < 0.6:
             queries.append(
                 self._regular(
@@ -238,6 +248,8 @@ class Rich:
 
     def condition(self, actor: Membership, this: str) -> dict[str, Any]:
         r = self.random
+        if this in ("lead", "lead_plain") and r.random() < 0.3:
+            return self._regular(this, *self.figure())
         if this in ("lead", "lead_plain"):
             return r.choice([
                 lambda: self._custom(self.size, self._number()),
@@ -255,22 +267,35 @@ class Rich:
             name, condition = r.choice([
                 ("text", self._text()), ("is_complete", {"type": "boolean", "value": r.choice([True, False])}),
                 ("assigned_to", self._user()), ("due_date", self._moment()), ("due_date", {"type": "exists"}),
+                ("created_by", self._user()), ("date_updated", self._moment()), ("date", self._moment()),
             ])  # fmt: skip
             return self._regular(this, name, condition)
         if this == "contact_phone":
             return self._regular(this, "phone", {"type": "text", "value": "+1202555", "mode": "beginning_of_words"})
         if this == "activity.call":
-            return self._regular(this, "contact_id", {"type": "exists"})
+            name, condition = r.choice([
+                ("contact_id", {"type": "exists"}), ("duration", self._number()), ("duration", {"type": "exists"}),
+                ("direction", {"type": "term", "values": ["outbound"]}), ("phone", {"type": "text", "value": "+12025550143"}),
+            ])  # fmt: skip
+            return self._regular(this, name, condition)
         if this == "contact":
             return r.choice(
                 [lambda: self._custom(self.role, self._text()), lambda: self._regular(this, "name", self._text())]
             )()
+        if this == "contact_email" and r.random() < 0.5:
+            return self._regular(this, "type", r.choice([
+                {"type": "term", "values": [r.choice(["home", "Office", "BÜRO", "fax"])]}, {"type": "exists"},
+                {"type": "text", "value": r.choice(["buro", "off"]), "mode": "beginning_of_words"},
+            ]))  # fmt: skip
         if this == "contact_email":
             return self._regular(
                 this, "email", {"type": "text", "value": r.choice("abc"), "mode": "beginning_of_words"}
             )
         if this == "address":
-            return self._regular(this, "city", {"type": "text", "value": r.choice(["paris", "zurich"])})
+            name = r.choice(["city", "location"])
+            return self._regular(
+                this, name, {"type": "text", "value": r.choice(["paris", "zurich", "zurich de", "7 rue"])}
+            )
         if r.random() < 0.3:
             name, condition = r.choice([
                 ("activity_at", self._moment()), ("created_by", self._user()), ("user_id", self._user()), ("date_created", self._moment()),
@@ -293,6 +318,23 @@ class Rich:
         else:
             condition = by_storage[use.field.kind.storage]()
         return self._custom(use.field, {"type": "exists"} if r.random() < 0.15 else condition)
+
+    def figure(self) -> tuple[str, dict[str, Any]]:
+        """Return a number or date worked out from what belongs to a lead, and a condition on it."""
+        r = self.random
+        numbers = ("num_calls num_outgoing_calls num_incoming_calls num_notes times_communicated num_tasks num_incomplete_tasks "
+                   "num_completed_tasks num_contacts num_addresses num_opportunities").split()  # fmt: skip
+        moments = ("first_call_date last_call_date last_call_created first_outgoing_call_date last_received_call_date "
+                   "first_communication_date last_communication_date next_task_due_date last_note_date").split()  # fmt: skip
+        exact = r.choice(
+            [{"gte": 0, "lte": 0}, {"gte": 1, "lte": 1}, {"gte": 1}, {"lt": 1}, {"gt": 3, "lt": 2}, {"gt": 0, "lte": 2}]
+        )
+        name, condition = r.choice([
+            (r.choice(numbers), self._number()), (r.choice(numbers), {"type": "number_range", **exact}),
+            (r.choice(moments), self._moment()), ("last_call_duration", self._number()), ("last_call_user_id", self._user()),
+            (r.choice([*numbers, *moments, "last_call_duration"]), {"type": "exists"}),
+        ])  # fmt: skip
+        return name, condition
 
     def _custom(self, field: Any, condition: dict[str, Any]) -> dict[str, Any]:
         return {

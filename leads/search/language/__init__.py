@@ -4,6 +4,7 @@ A node selects records of one object type. `negate` turns any node around; a neg
 records without a value. Conditions inside one `has_related` hold on the same related record. `count` on `has_related`
 is ours: {"gte": 2}, {"lte": 0}, {"eq": 1} related records instead of at least one. So are {"type": "saved_search",
 "saved_search_id": "save_…"} (in another Smart View) and the condition {"type": "former_user"} (a member who has left).
+Records of a sort that is not kept here (`NOT_KEPT`) may be named; there are none.
 
 Only fields and operators that the sources offer to this actor exist; anything else is an `InvalidInput` whose keys are
 paths into the tree (`query.queries[1].condition.values`).
@@ -11,7 +12,16 @@ paths into the tree (`query.queries[1].condition.values`).
 
 from __future__ import annotations
 
-from leads.search.language.limits import MAX_CONDITIONS, MAX_DEPTH, MAX_TEXT, MAX_VALUES, MAX_VIEWS, MODES, wrong
+from leads.search.language.limits import (
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    MAX_TEXT,
+    MAX_VALUES,
+    MAX_VIEWS,
+    MODES,
+    NOT_KEPT,
+    wrong,
+)
 from leads.search.language.nodes import (
     All,
     AnyOf,
@@ -20,11 +30,13 @@ from leads.search.language.nodes import (
     CustomValue,
     Everything,
     Exists,
+    FigureIs,
     FreeText,
     IdIs,
     InView,
     MomentIn,
     Node,
+    NotKept,
     NumberIn,
     OneOf,
     Query,
@@ -43,6 +55,7 @@ __all__ = [
     "MAX_VALUES",
     "MAX_VIEWS",
     "MODES",
+    "NOT_KEPT",
     "All",
     "AnyOf",
     "Condition",
@@ -50,11 +63,13 @@ __all__ = [
     "CustomValue",
     "Everything",
     "Exists",
+    "FigureIs",
     "FreeText",
     "IdIs",
     "InView",
     "MomentIn",
     "Node",
+    "NotKept",
     "NumberIn",
     "OneOf",
     "Query",

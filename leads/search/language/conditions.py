@@ -43,9 +43,10 @@ class ConditionReader:
             raise wrong(
                 f"{path}.object_type", f"“{given['object_type']}” does not fit here: this part selects {source.plural}."
             )
-        column = source.column(str(given.get("field_name")))
+        name = str(given.get("field_name"))
+        column = source.column(name) or source.named_field(self.actor, name)
         if column is None:
-            names = ", ".join(column.name for column in source.columns)
+            names = ", ".join(column.name for column in (*source.columns, *source.figures))
             raise wrong(
                 f"{path}.field_name",
                 f"“{given.get('field_name')}” is no field of {source.plural}. Use one of: {names}.",

@@ -88,6 +88,21 @@ class InView(All):
 
 
 @dataclass(frozen=True)
+class FigureIs(All):
+    """A condition on a figure of a lead, as the nodes it stands for."""
+
+    field: Column | None = None
+    condition: Condition = Exists()
+
+
+@dataclass(frozen=True)
+class NotKept(All):
+    """Has related records of a sort that is not kept here (opportunities): there are none. `name` says what."""
+
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class AnyOf:
     nodes: tuple[Node, ...]
     negate: bool = False

@@ -11,16 +11,18 @@ from crm.errors import InvalidInput, NotFound
 from crm.fieldkinds import fold
 from crm.models import Membership
 from leads.search.language.conditions import ConditionReader
-from leads.search.language.limits import MAX_CONDITIONS, MAX_DEPTH, MAX_TEXT, MAX_VIEWS, wrong
+from leads.search.language.limits import MAX_CONDITIONS, MAX_DEPTH, MAX_TEXT, MAX_VIEWS, NOT_KEPT, wrong
 from leads.search.language.nodes import (
     All,
     AnyOf,
     Count,
     Everything,
+    FigureIs,
     FreeText,
     IdIs,
     InView,
     Node,
+    NotKept,
     Query,
     Related,
     Where,
@@ -138,8 +140,13 @@ class _Reader:
 
     def _where(self, tree: Mapping[str, Any], source: Source, path: str, depth: int) -> Node:
         self._spend(path)
+        from leads.search.figures import Figure
+
         field = self.asked.field(tree.get("field"), source, f"{path}.field")
-        return Where(field, self.asked.condition(tree.get("condition"), field, f"{path}.condition"))
+        condition = self.asked.condition(tree.get("condition"), field, f"{path}.condition")
+        if isinstance(field, Figure):
+            return FigureIs((field.asked(self.actor, condition),), field=field, condition=condition)
+        return Where(field, condition)
 
     def _related(self, tree: Mapping[str, Any], source: Source, path: str, depth: int) -> Node:
         from leads.search.sources import source_named
@@ -151,6 +158,10 @@ class _Reader:
                 f"{path}.this_object_type", f"This part selects {source.plural} ({source.object_type}), not “{this}”."
             )
         name = str(tree.get("related_object_type"))
+        if name in NOT_KEPT:
+            count = self._count(tree.get("count"), f"{path}.count")
+            none = count is not None and (count.operator == "lte" or count.number == 0)
+            return NotKept((Everything(negate=not none),), name=NOT_KEPT[name])
         related = source_named(self.actor, name)
         if related is None or source.family not in related.links:
             raise wrong(f"{path}.related_object_type", f"{source.plural.capitalize()} have no related “{name}”.")
