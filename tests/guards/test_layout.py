@@ -31,6 +31,7 @@ OTHER_ROOMS = {
     "activities/starters": "the starter types of a new organization",
     "leads/legacy": "Close's older query string, translated to the search language",
     "leads/templatetags": "the tags that draw long lists: options of selects, rows of tables",
+    "reporting/filling": "numbers of past days are kept by jobs",
     "reporting/goals": "a number to reach, and how far it is reached",
     "reporting/kept": "numbers of past days that need not be counted again",
     "reporting/periods": "days, weeks and months in a member's time zone",
@@ -71,6 +72,7 @@ UNSCOPED = {
     "crm/webhooks/queue.py": "written with the event, with its organization given",
     "leads/tasks.py": "jobs find their object first and open its scope then",
     "leads/services/index.py": "bulk_create of contact points, with the organization given",
+    "reporting/filling.py": "jobs find the member first and open their scope then",
     "reporting/kept.py": "bulk_create of a day's numbers, with the organization given",
     "reporting/services.py": "bulk_create of tiles, with the organization given",
 }
