@@ -18,14 +18,14 @@ from crm.permissions import can_view_field
 from reporting.filters import MAX_ROWS, FilterRow, shown_row, tree_of
 from reporting.goals import PER
 from reporting.metrics import MetricCatalogue
-from reporting.metrics.catalogue import BUILTIN_WORDS, LEADS_CREATED, MAX_DAYS
+from reporting.metrics.catalogue import BUILTIN_WORDS, LEADS_CONTACTED, LEADS_CREATED, MAX_DAYS
 from reporting.models import Tile
 from reporting.periods import STEPS
 from reporting.queries import Asked, asked_of, tuned
 
 _SPECIAL = {
     "all": "All custom activities",
-    "leads": "Leads created",
+    "leads": "Leads",
     "status": "Status changes",
     "conversion": "Conversion from one activity to another",
     "days_between": "Days from one activity to another",
@@ -110,6 +110,8 @@ class TileEditor:
                 for key in self.known.keys_of(self.kind)
                 if not (keys and ".created." in key and key.endswith(".count"))
             ]
+        elif self.what == "leads":
+            keys = [LEADS_CREATED, LEADS_CONTACTED]
         elif self.what == "all":
             keys = [f"custom_activities.{verb}.all.count" for verb in ("created", "occurred", "leads")]
         else:
@@ -148,7 +150,7 @@ class TileEditor:
         elif self.what == "ratio":
             applies |= {"top", "bottom"}
             fields["top"].choices = fields["bottom"].choices = self._all_measures()
-        elif self.what != "leads":
+        else:
             applies.add("measure")
             fields["measure"].choices = self._measures()
         for name in ("measure", "first", "then", "days", "top", "bottom"):
@@ -203,7 +205,7 @@ class TileEditor:
             return f"{self.what}.{found['first']}.{found['then']}.{found['days']}"
         if self.what == "ratio":
             return f"ratio({found['top']},{found['bottom']})"
-        return LEADS_CREATED if self.what == "leads" else found["measure"]
+        return str(found["measure"])
 
     def read(self) -> bool:
         """Return whether what was sent can be saved; the form has the errors otherwise."""

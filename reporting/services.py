@@ -23,7 +23,7 @@ MAX_TILES = 40
 MAX_REPORTS = 100
 MAX_NAME = 200
 WIDTHS = (1, 2, 3, 4)
-FILTERS = ("range", "start", "end", "users", "view", "rows", "compare", "hide_zero")
+FILTERS = ("range", "start", "end", "zone", "users", "view", "rows", "compare", "hide_zero")
 
 
 # --- what a new member sees -------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db.models import Min
 from django.utils import timezone
@@ -151,13 +151,22 @@ def is_column(place: Place) -> bool:
 
 # --- filters from a query string or a stored report -------------------------------------------------------------------
 def filters_from(actor: Membership, given: Mapping[str, Any], *, zone: ZoneInfo | None = None) -> Filters:
-    """Return the filters of a report: `range` or `start` and `end`, `users` (users and teams), `view` (a Smart View).
+    """Return the filters of a report: `range` or `start` and `end`, `zone`, `users` (users and teams), `view` (a Smart View).
 
     Raises `InvalidInput` naming what cannot be read.
     """
+    zone = zone or zone_from(given.get("zone"))
     return Filters(
         period_from(actor, given, zone=zone), users_from(given.get("users") or ()), leads_from(actor, given.get("view"))
     )
+
+
+def zone_from(name: Any) -> ZoneInfo | None:
+    """Return the zone that days are days in; None (the actor's own) where none is named. Raises `InvalidInput`."""
+    try:
+        return ZoneInfo(str(name)) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(fields={"zone": f"There is no time zone “{name}”. Choose one from the list."}) from None
 
 
 def users_from(public_ids: Any) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from crm.errors import InvalidInput, NotFound
 from crm.htmx import render_page
 from leads.models import Lead
 from reporting.queries import filters_from, records_behind
-from reporting.views.shown import days_text, given_of, holds_number, tile_of, zone_of
+from reporting.views.shown import days_text, given_of, holds_number, tile_of
 
 
 @member_page()
@@ -35,7 +35,7 @@ def records(request: HttpRequest) -> HttpResponse:
 
 def _behind(request: HttpRequest) -> dict[str, Any]:
     asked = tile_of(request)
-    filters = filters_from(request.actor, given_of(request), zone=zone_of(request))
+    filters = filters_from(request.actor, given_of(request))
     part = request.GET.get("part", "0")
     if part not in {str(number) for number in range(len(asked.metric.measures))}:
         raise InvalidInput("The address of this number is broken. Open it from the report again.")

@@ -9,7 +9,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -17,7 +16,7 @@ from django.urls import reverse
 from crm import ids
 from crm.errors import InvalidInput, NotFound
 from crm.members import members_of
-from crm.models import Team
+from crm.models import Membership, Team
 from crm.permissions import Perm, has
 from leads.queries import smart_views_for
 from leads.search.language import CustomValue
@@ -97,6 +96,7 @@ def toolbar(request: HttpRequest, kind: str, report: Report | None, given: Mappi
             if row.removed_at is None or row.user.public_id in chosen
         ],
         "chosen_count": len(chosen),
+        "zones": _zones(request, members, given.get("zone") or ""),
         "views": [Choice(row.public_id, row.name, row.public_id == view) for row in views],
         "period": period,
         "steps": [
@@ -107,6 +107,14 @@ def toolbar(request: HttpRequest, kind: str, report: Report | None, given: Mappi
         "given": given,
         "filters_kept": report is None or _same(given, report.filters),
     }
+
+
+def _zones(request: HttpRequest, members: Sequence[Membership], chosen: str) -> list[Choice]:
+    """Return the zones that days can be days in: the actor's own, the organization's, those of other members, UTC."""
+    actor = request.actor
+    known = {actor.organization.timezone, "UTC", chosen, *(row.user.timezone for row in members)} - {"", actor.zone.key}
+    own = Choice("", f"Days in {actor.zone.key}", not chosen or chosen == actor.zone.key)
+    return [own, *(Choice(name, f"Days in {name}", name == chosen) for name in sorted(known))]
 
 
 def _custom(given: Mapping[str, Any]) -> bool:
@@ -148,14 +156,6 @@ def tile_of(request: HttpRequest) -> Tuned:
     except ValueError:
         raise InvalidInput("The address of this number is broken. Open it from the report again.") from None
     return tuned(request.actor, Asked.read(request.GET.get("metric", ""), request.GET.get("name", "")[:200], options))
-
-
-def zone_of(request: HttpRequest) -> ZoneInfo:
-    """Return the zone an address names, else the actor's."""
-    try:
-        return ZoneInfo(request.GET["zone"]) if request.GET.get("zone") else request.actor.zone
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput("There is no such time zone. Open the number from the report again.") from None
 
 
 class Links:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -310,3 +312,48 @@ def test_every_address_is_for_members(world: Any, report: Report) -> None:
         address = reverse(f"reporting:{name}", args=["ours", *args])
         assert Client().get(address).status_code == 302
         assert sign_in(world.theirs.admin).get(address).status_code == 404
+
+
+def test_days_are_days_in_the_chosen_zone_and_its_lists_agree(world: Any, report: Report) -> None:
+    """Half past eleven in the evening of UTC is the next day in Berlin; the zone is printed, kept, and in every list."""
+    tenant = world.ours
+    client = sign_in(tenant.admin)
+    with scope(tenant.organization):
+        moment = datetime(2024, 3, 14, 23, 30, tzinfo=UTC)
+        log_activity(tenant.user, tenant.leads[0], tenant.call, custom={}, date_created=moment)
+    days = "start=2024-03-14&end=2024-03-14"
+    for zone, number in (("", 1), ("UTC", 1), ("Europe/Berlin", 0), ("America/New_York", 1)):
+        page = client.get(f"{OURS}tile/?metric={key_of(tenant)}&{days}&zone={zone}").content.decode()
+        total = re.search(r'tp-figure"><a href="([^"]+)">([^<]+)<', page)
+        assert total and total[2] == str(number), zone
+        behind = client.get(html.unescape(total[1])).content.decode()
+        assert f">{number}<" in re.search(r"<h1>.*?</h1>", behind, re.DOTALL)[0]
+        assert f"days in {zone or 'UTC'}" in behind
+    shown = client.get(f"{OURS}overview/?report={report.public_id}&{days}&zone=Europe/Berlin").content.decode()
+    assert "days in Europe/Berlin" in shown
+    assert '<option value="Europe/Berlin" selected>Days in Europe/Berlin</option>' in shown
+    assert "zone=Europe%2FBerlin" in shown
+    assert client.post(f"{OURS}saved/{report.public_id}/filters/?{days}&zone=Europe/Berlin").status_code == 302
+    assert "days in Europe/Berlin" in client.get(f"{OURS}overview/?report={report.public_id}").content.decode()
+    table = client.get(f"{OURS}comparison/?{days}&zone=Europe/Berlin").content.decode()
+    assert "days in Europe/Berlin" in table
+    for address in ("overview/?zone=Mars/Olympus", "comparison/?zone=Mars/Olympus"):
+        refused = client.get(OURS + address)
+        assert refused.status_code == 422
+        assert "There is no time zone “Mars/Olympus”. Choose one from the list." in refused.content.decode()
+
+
+def test_a_tile_of_leads_contacted_stays_one_when_it_is_edited(world: Any, report: Report) -> None:
+    tenant = world.ours
+    with scope(tenant.organization):
+        tile = services.add_tile(tenant.admin, report, Asked("leads.contacted.all.count", "Reached"))
+    client = sign_in(tenant.admin)
+    address = f"{OURS}tiles/{tile.public_id}/edit/"
+    assert (
+        '<option value="leads.contacted.all.count" selected>Leads contacted</option>'
+        in client.get(address).content.decode()
+    )
+    sent = {"save": "1", "what": "leads", "measure": "leads.contacted.all.count", "name": "Reached", "width": "2"}
+    assert client.post(address, sent).status_code == 302
+    tile.refresh_from_db()
+    assert (tile.metric, tile.name, tile.width) == ("leads.contacted.all.count", "Reached", 2)
