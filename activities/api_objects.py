@@ -32,15 +32,21 @@ from leads.api_objects import smart_fields
 
 def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict[str, Any]]:
     """Return activities of any type; members are loaded once for all of them."""
-    types = type_catalog(request.organization)
-    return [_activity_json(request, row, types.get(row.type_id)) for row in rows]
+    types, fields = type_catalog(request.organization), catalog(request.organization)
+    own = request.organization.public_id
+    found = []
+    for row in rows:
+        kind = types.get(row.type_id)
+        found.append(_activity_json(request, row, kind, fields.uses(kind.fieldset_id), own))
+    return found
 
 
-def _activity_json(request: HttpRequest, row: Activity, kind: TypeInfo) -> dict[str, Any]:
-    uses = catalog(request.organization).uses(kind.fieldset_id)
+def _activity_json(
+    request: HttpRequest, row: Activity, kind: TypeInfo, uses: Sequence[Use], organization_id: str
+) -> dict[str, Any]:
     values = row.values if row.draft_data is None else _with_typed(request, uses, row)
     custom = kind.is_custom
-    common = {
+    common: dict[str, Any] = {
         "id": row.public_id,
         "_type": "CustomActivity" if custom else BUILTINS[kind.builtin].api_type,
         "lead_id": ids.encode("lead", row.lead_id),
@@ -48,7 +54,7 @@ def _activity_json(request: HttpRequest, row: Activity, kind: TypeInfo) -> dict[
         "user_id": user_id_of(row.user_id),
         "user_name": name_of(request, row.user_id),
         "users": [],
-        "organization_id": request.organization.public_id,
+        "organization_id": organization_id,
         "created_by": user_id_of(row.created_by_id),
         "created_by_name": name_of(request, row.created_by_id),
         "updated_by": user_id_of(row.updated_by_id),

@@ -9,7 +9,7 @@ from django.utils.timezone import now
 
 from crm import ids
 from crm.models import FieldSet, Membership, User
-from crm.tenancy import CurrentOrganization, TenantModel
+from crm.tenancy import TenantManager, TenantModel
 from leads.models import Contact, Lead
 
 
@@ -53,18 +53,14 @@ class ActivityType(TenantModel):
         return not self.builtin
 
 
-class PublishedManager(models.Manager):
+class PublishedManager(TenantManager):
     """The default: published activities of the organization in scope. Drafts are out of sight unless asked for."""
 
-    def get_queryset(self) -> models.QuerySet:
-        return super().get_queryset().filter(organization_id=CurrentOrganization(), status=Activity.Status.PUBLISHED)
+    conditions: ClassVar = {"status": "published"}
 
 
-class WithDraftsManager(models.Manager):
+class WithDraftsManager(TenantManager):
     """Published activities and drafts of the organization in scope. Who may see which draft is the caller's duty."""
-
-    def get_queryset(self) -> models.QuerySet:
-        return super().get_queryset().filter(organization_id=CurrentOrganization())
 
 
 class Activity(TenantModel):

@@ -22,6 +22,10 @@ class Door:
     meta: dict[str, Any] = field(default_factory=dict)
 
 
+_COLUMNS = (
+    "organization_id", "action", "object_type", "object_id", "lead_id", "user_id", "api_key_id", "door", "request_id",
+    "changed", "before", "after", "meta", "date_created",
+)  # fmt: skip
 _door: ContextVar[Door] = ContextVar("door", default=Door())
 
 
@@ -97,51 +101,28 @@ def record_many(actor: Membership, rows: Iterable[EventRow]) -> list[Event]:
     """
     from django.utils import timezone
 
-    from crm.bulk import WORTH_IT, insert_rows
+    from crm.bulk import WORTH_IT, insert_few, insert_rows
     from crm.models import Event
     from crm.webhooks import queue
 
-    current, rows = _door.get(), list(rows)
+    current, rows, now = _door.get(), list(rows), timezone.now()
     listeners = queue.interested(actor, rows)
+    values = (
+        (
+            actor.organization_id, row.action, row.object_type, row.object_id, row.lead_id, actor.user_id,
+            current.api_key_id, current.name, current.request_id, row.changed, row.before, row.after,
+            {**current.meta, **row.meta} if current.meta else row.meta, now,
+        )
+        for row in rows
+    )  # fmt: skip
     if len(rows) >= WORTH_IT and not listeners:
-        now = timezone.now()
-        insert_rows(
-            Event,
-            (
-                "organization_id", "action", "object_type", "object_id", "lead_id", "user_id", "api_key_id", "door",
-                "request_id", "changed", "before", "after", "meta", "date_created",
-            ),
-            (
-                (
-                    actor.organization_id, row.action, row.object_type, row.object_id, row.lead_id, actor.user_id,
-                    current.api_key_id, current.name, current.request_id, row.changed, row.before, row.after,
-                    {**current.meta, **row.meta} if current.meta else row.meta, now,
-                )
-                for row in rows
-            ),
-        )  # fmt: skip
+        insert_rows(Event, _COLUMNS, values)
         return []
-    written = Event.unscoped.bulk_create(
-        [
-            Event(
-                organization_id=actor.organization_id,
-                action=row.action,
-                object_type=row.object_type,
-                object_id=row.object_id,
-                lead_id=row.lead_id,
-                user_id=actor.user_id,
-                api_key_id=current.api_key_id,
-                door=current.name,
-                request_id=current.request_id,
-                changed=row.changed,
-                before=row.before,
-                after=row.after,
-                meta={**current.meta, **row.meta},
-            )
-            for row in rows
-        ],
-        batch_size=1000,
-    )
+    inserted = list(values)
+    numbers = insert_few(Event, _COLUMNS, inserted, returning="id")
+    written = [
+        Event(pk=number, **dict(zip(_COLUMNS, row, strict=True))) for number, row in zip(numbers, inserted, strict=True)
+    ]
     if listeners:
         queue.put(listeners, written)
     return written

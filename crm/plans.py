@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import F
+from django.db import connection
 from django.utils import timezone
 
 from crm.errors import PlanLimitReached
@@ -86,20 +86,28 @@ def count_first_publishes(organization: Organization, number: int = 1) -> None:
 
     plan = PLANS[organization.plan]
     month = this_month(organization)
-    counters = UsageCounter.unscoped.filter(organization=organization, month=month)
-    room = counters
-    if plan.monthly_activities is not None:
-        room = counters.filter(used__lte=plan.monthly_activities - number)
-    if room.update(used=F("used") + number):
+    if _count(organization, month, plan, number):
         return
     # The first of a month finds no counter.
     UsageCounter.unscoped.bulk_create([UsageCounter(organization=organization, month=month)], ignore_conflicts=True)
-    if not room.update(used=F("used") + number):
+    if not _count(organization, month, plan, number):
+        counters = UsageCounter.unscoped.filter(organization=organization, month=month)
         used = counters.values_list("used", flat=True).get()
         raise PlanLimitReached(
             f"The {plan.name} plan allows {plan.monthly_activities:,} activities a month and {used:,} are used. "
             f"More can be published from {_next_month(month):%-d %B %Y}, or after choosing a larger plan. Drafts are kept."
         )
+
+
+def _count(organization: Organization, month: date, plan: Plan, number: int) -> bool:
+    """Add to the month's counter where that fits. By hand: each publish pays for it, and compiling costs ten times as much."""
+    sql = "UPDATE crm_usagecounter SET used = used + %s WHERE organization_id = %s AND month = %s"
+    values: list[Any] = [number, organization.pk, month.isoformat()]
+    if plan.monthly_activities is not None:
+        sql, values = f"{sql} AND used <= %s", [*values, plan.monthly_activities - number]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.rowcount > 0
 
 
 def _next_month(month: date) -> date:

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Case, Count, Max, Min, Value, When
+from django.db.models import Count, Max, Min
 
 from activities.models import Activity, ActivityType, LeadActivityFact
 from crm.bulk import utc_text
 from crm.errors import NotFound
+from crm.tenancy import current_organization_id
 from leads.models import Lead
 
 BATCH = 500
@@ -126,8 +127,15 @@ def _write_rows(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -
 
 def _touch(lead_id: int, at: datetime) -> int:
     """Move a lead's last activity on to `at`, unless it is later already. Returns how many leads that were: 1 or 0."""
-    latest = Case(When(last_activity_at__gt=at, then="last_activity_at"), default=Value(at))
-    return Lead.objects.filter(pk=lead_id).update(last_activity_at=latest)
+    moment = connection.ops.adapt_datetimefield_value(at)
+    with connection.cursor() as cursor:
+        # By hand: each publish pays for it, and compiling costs ten times as much.
+        cursor.execute(
+            f"UPDATE {Lead._meta.db_table} SET last_activity_at = CASE WHEN last_activity_at > %s THEN last_activity_at ELSE %s END "
+            "WHERE organization_id = %s AND id = %s",
+            [moment, moment, current_organization_id(), lead_id],
+        )
+        return int(cursor.rowcount)
 
 
 def _lock(lead_ids: list[int]) -> int:

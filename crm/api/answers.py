@@ -52,12 +52,13 @@ def pick(data: Any, wanted: str) -> Any:
     if keys is None or not isinstance(data, dict):
         return data
     if isinstance(data.get("data"), list) and "has_more" in data:
-        return {**data, "data": [_picked(row, keys) for row in data["data"]]}
-    return _picked(data, keys)
+        return {**data, "data": [picked(row, keys) for row in data["data"]]}
+    return picked(data, keys)
 
 
-def _picked(row: Any, keys: frozenset[str]) -> Any:
-    if not isinstance(row, dict):
+def picked(row: Any, keys: frozenset[str] | None) -> Any:
+    """Return an object with these of its keys; None: with all."""
+    if keys is None or not isinstance(row, dict):
         return row
     flat = "custom" in keys
     return {key: value for key, value in row.items() if key in keys or (flat and key.startswith("custom."))}

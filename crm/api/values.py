@@ -25,10 +25,14 @@ def lookups(request: HttpRequest) -> Lookups:
 
 def name_of(request: HttpRequest, user_id: int | None) -> str | None:
     """Return a member's name. The asker's own needs no look-up."""
-    if user_id == request.actor.user_id:
-        return str(request.actor.user.full_name)
-    found: UserRef | None = lookups(request).user(user_id)
-    return found.name if found else None
+    known: dict[int | None, str | None] = request.__dict__.setdefault("member_names", {None: None})
+    if user_id not in known:
+        if user_id == request.actor.user_id:
+            known[user_id] = str(request.actor.user.full_name)
+        else:
+            found: UserRef | None = lookups(request).user(user_id)
+            known[user_id] = found.name if found else None
+    return known[user_id]
 
 
 def user_id_of(number: int | None) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from crm.bulk import WORTH_IT, insert_rows
+from crm.bulk import WORTH_IT, insert_few, insert_rows
 from crm.customfields.catalog import Catalog, Field
 from crm.models import ValueMoment, ValueNumber, ValueRef, ValueText
 
@@ -75,19 +75,15 @@ def index_rows_of(catalog: Catalog, records: Iterable[tuple[int, int, Mapping[st
     return rows
 
 
-def insert_index_many(rows: Rows, *, skip_existing: bool = False) -> None:
-    """Insert index rows of records that have none yet, in index order. `skip_existing`: leave rows that are there."""
+def insert_index_many(rows: Rows) -> None:
+    """Insert index rows of records that have none yet, in index order."""
     for name, found in rows.by_table.items():
         if not found:
             continue
         model = TABLES[name]
         found.sort()
-        if len(found) >= WORTH_IT:
-            insert_rows(model, ("field_id", "lead_id", "record_key", "v"), found)
-            continue
-        model.objects.bulk_create(
-            [model(field_id=f, lead_id=lead, record_key=key, v=v) for f, lead, key, v in found], batch_size=BATCH
-        )
+        insert = insert_rows if len(found) >= WORTH_IT else insert_few
+        insert(model, ("field_id", "lead_id", "record_key", "v"), found)
 
 
 def replace_index(

@@ -102,7 +102,7 @@ def _reindex_leads(known: Catalog, fields: list[int], lead_ids: list[int], write
             for field_id, lead_id, key, value in surplus:
                 model.objects.filter(field_id=field_id, lead_id=lead_id, record_key=key, v=value).delete()
     if write:
-        insert_index_many(missing, skip_existing=True)
+        insert_index_many(missing)
     return len(missing), removed
 
 
