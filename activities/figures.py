@@ -82,7 +82,7 @@ def _of_kind(slug: str) -> list[Figure]:
     several = _SEVERAL[slug]
     shown = BUILTINS[slug].name if BUILTINS[slug].name.isupper() else BUILTINS[slug].name.lower()
     many = shown if shown.isupper() else several
-    group, found = f"{BUILTINS[slug].name} in numbers", []
+    group, found = f"{many[0].upper()}{many[1:]} in numbers", []
     found += named(
         f"num_{several}", f"Number of {many}", "number", number_of(_of(slug)), group, shown=_shown(slug, "count:{}")
     )
@@ -103,13 +103,13 @@ def _of_kind(slug: str) -> list[Figure]:
         numbers = f"num_{way}_{several} num_{other}_{several}"
         found += named(numbers, f"Number of {way} {many}", "number", number_of(some), group)
         dates = f"first_{way}_{slug}_date first_{other}_{slug}_date"
-        found += named(dates, f"First {way} {shown}", "moment", earliest(some, _AT), group)
+        found += named(dates, f"First {way} {shown}", "moment", earliest(some, _AT))
         dates = dates.replace("first_", "last_")
-        found += named(dates, f"Last {way} {shown}", "moment", latest(some, _AT), group)
+        found += named(dates, f"Last {way} {shown}", "moment", latest(some, _AT))
     return found
 
 
-_CALLS = "Call in numbers"
+_CALLS = "Calls in numbers"
 _TALK = "Calls, emails, SMS and meetings together"
 LEADS = (
     *named("times_communicated", "Times communicated", "number", number_of(_spoken), _TALK),

@@ -291,7 +291,9 @@ def source_named(actor: Membership, name: str) -> Source | None:
 # --- references -------------------------------------------------------------------------------------------------------
 def _user(actor: Membership, lookups: Lookups, raw: Any) -> Resolved:
     found = lookups.user(ids.decode("user", raw))
-    return (found.id, found.name) if found else None
+    if found is None:
+        return None
+    return found.id, f"{found.name} (former member)" if found.former else found.name
 
 
 def _status(actor: Membership, lookups: Lookups, raw: Any) -> Resolved:
@@ -341,8 +343,8 @@ LEAD_COLUMNS = (
     ),
     Column("contacts_count", "Number of contacts", "number", "{row}.contacts_count"),
     Column("num_contacts", "Number of contacts", "number", "{row}.contacts_count"),
-    Column("num_phone_numbers", "Number of phones", "number", _points("phone", "lead_id")),
-    Column("num_email_addresses", "Number of emails", "number", _points("email", "lead_id")),
+    Column("num_phone_numbers", "Number of phone numbers", "number", _points("phone", "lead_id")),
+    Column("num_email_addresses", "Number of email addresses", "number", _points("email", "lead_id")),
     Column("addresses_count", "Number of addresses", "number", f"{_ARRAY_LENGTH}({{row}}.addresses)"),
     Column("num_addresses", "Number of addresses", "number", f"{_ARRAY_LENGTH}({{row}}.addresses)"),
     Column(
@@ -420,8 +422,8 @@ CONTACT = FieldSetSource(
         Column("display_name", "Name", "text", "{row}.name"),
         Column("title", "Title", "text", "{row}.title"),
         Column("lead_id", "Lead", "reference", "{row}.lead_id", refers_to="lead"),
-        Column("emails_count", "Number of emails", "number", _points("email", "contact_id")),
-        Column("phones_count", "Number of phones", "number", _points("phone", "contact_id")),
+        Column("emails_count", "Number of email addresses", "number", _points("email", "contact_id")),
+        Column("phones_count", "Number of phone numbers", "number", _points("phone", "contact_id")),
         Column("urls_count", "Number of websites", "number", _points("url", "contact_id")),
         *BY_AND_WHEN,
     ),

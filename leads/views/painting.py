@@ -350,10 +350,14 @@ class Painter:
         if source.object_type == "lead":
             last = Choice("last", "Last activity was …")
             groups[-1] = Choices(groups[-1].label, (last, *groups[-1].choices))
-        fields = _choose([(f"field={name}", label) for name, label in own], [])
-        groups.insert(len(blocks) - 1, Choices(f"{source.singular.capitalize()} fields", fields))
-        numbers = [Choices(part.label, tuple(Choice(f"field={c.value}", c.label) for c in part.choices))
-                   for part in self._figures(source, "")]  # fmt: skip
+        heading, figures = f"{source.singular.capitalize()} fields", self._figures(source, "")
+        own += [(choice.value, choice.label) for part in figures if part.label == heading for choice in part.choices]
+        groups.insert(len(blocks) - 1, Choices(heading, _choose([(f"field={name}", label) for name, label in own], [])))
+        numbers = [
+            Choices(part.label, tuple(Choice(f"field={choice.value}", choice.label) for choice in part.choices))
+            for part in figures
+            if part.label != heading
+        ]
         if source.family == "activity":
             groups.insert(0, Choices("When", _choose(_WHEN, [])))
         elif not level:

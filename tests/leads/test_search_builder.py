@@ -12,8 +12,10 @@ from django.test import Client
 from django.urls import reverse
 
 from crm import events
+from crm.members import deactivate_member
+from crm.models import Team
 from crm.tenancy import scope
-from leads.models import SmartView
+from leads.models import Lead, SmartView
 from leads.search.builder import Group, Writer, apply, from_form, number_paths, settle
 from leads.search.language import parse
 from leads.search.named import ids_named
@@ -284,3 +286,38 @@ def test_contacts_and_leads_are_picked_by_name(ours: Tenant, world: World) -> No
     assert page.context["root"].children[0].children[0].values == ("Contact of Bluth · Bluth", "")
     assert ids_named(ours.admin, "contact", "contact of bluth · bluth") == [found[0]["value"]]
     assert json.dumps(condition) in json.dumps(round_trip(ours, query))
+
+
+def test_members_teams_and_who_has_left_are_choices_of_user_conditions(ours: Tenant, world: World) -> None:
+    team = Team.objects.create(organization=ours.organization, name="Sales")
+    team.members.set([ours.admin.user, ours.superuser.user])
+    Team.objects.create(organization=world.theirs.organization, name="Foreign")
+    make = {"r-m": "all", "r.0-k": "condition", "r.0-f": "created_by", "r.0-pf": "created_by", "r.0-o": "any"}
+    Lead.objects.update(created_by=ours.admin.user)
+    Lead.objects.filter(pk=ours.leads[0].pk).update(created_by=ours.user.user)
+    deactivate_member(ours.admin, ours.user)
+    client, address = client_of(ours), at(ours, "leads:list")
+    page = client.get(address, make)
+    (shown,) = page.context["root"].children
+    assert [choice.label for choice in shown.options] == [
+        "Me", "Team Sales", "Ada Admin", "Rex Restricted", "Sue Super", "Any former member", "Uma User (former member)",
+    ]  # fmt: skip
+    left = ours.user.user.public_id
+    for chosen, sentence, expected in (
+        (["me"], "Leads where Created by is me", ["Bluth", "Cyberdyne"]),
+        ([team.public_id], "Leads where Created by is a member of Sales", ["Bluth", "Cyberdyne"]),
+        (["former"], "Leads where Created by is a former member", ["Acme"]),
+        ([left], "Leads where Created by is Uma User (former member)", ["Acme"]),
+        (["former", "me"], "Leads where (Created by is me or Created by is a former member)", ["Acme", "Bluth", "Cyberdyne"]),
+    ):  # fmt: skip
+        page = client.get(address, {**make, "r.0-v": chosen})
+        assert [row.name for row in page.context["rows"]] == expected, chosen
+        assert page.context["sentence"] == sentence
+        # The address opens with the same choices.
+        again = client.get(page.context["state"].url())
+        assert sorted(again.context["root"].children[0].values) == sorted(chosen)
+    turned = client.get(address, {**make, "r.0-o": "none", "r.0-v": [team.public_id, "former"]})
+    assert turned.context["sentence"] == (
+        "Leads where not (Created by is a former member or Created by is a member of Sales)"
+    )
+    assert turned.context["total"] == 0
