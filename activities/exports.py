@@ -17,8 +17,8 @@ from crm import events, ids
 from crm.customfields.catalog import Use, catalog
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import join_several, many
-from crm.imports.files import csv_text
-from crm.imports.formula import neutralise
+from crm.imports.files import columns_text, csv_text
+from crm.imports.formula import neutralise, neutralise_all
 from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, can_edit_field, can_view_field, has
 from crm.tenancy import scope
@@ -80,7 +80,7 @@ def export_activities(actor: Membership, kind: TypeInfo) -> Iterator[str]:
             if not rows:
                 return
             last = rows[-1][0]
-            text = csv_text(zip(*_activity_columns(rows, kind, uses, lookups), strict=True))
+            text = columns_text(map(neutralise_all, _activity_columns(rows, kind, uses, lookups)))
         yield text
         size = _next_page(size, len(text))
 
@@ -128,7 +128,7 @@ def _activity_columns(
 
     lead_id = partial(ids.encode, "lead")
     return [
-        [ids.encode("acti", pk) for pk in keys], [neutralise(kind.name)] * len(rows), _cells(statuses, str),
+        [ids.encode("acti", pk) for pk in keys], [kind.name] * len(rows), _cells(statuses, str),
         _cells(lead_ids, lead_id), _cells(lead_names, str), _cells(contact_ids, contact("public_id")),
         _cells(contact_ids, contact("name")), _cells(user_ids, member("email")), _cells(user_ids, member("name")),
         _cells(author_ids, member("email")), _cells(created, _iso), _cells(editor_ids, member("email")),
@@ -139,9 +139,9 @@ def _activity_columns(
 
 
 def _cells(values: Sequence[Any], words: Callable[[Any], str]) -> list[str]:
-    """Return each value in words, neutralised; None is empty. `words` is asked once for each distinct value."""
-    found = {value: "" if value is None else neutralise(words(value)) for value in set(values)}
-    return [found[value] for value in values]
+    """Return each value in words; None is empty. `words` is asked once for each distinct value."""
+    found = {value: "" if value is None else words(value) for value in set(values)}
+    return list(map(found.__getitem__, values))
 
 
 def _field_column(use: Use, values: Sequence[Mapping[str, Any]], lookups: Lookups) -> list[str]:
@@ -152,7 +152,7 @@ def _field_column(use: Use, values: Sequence[Mapping[str, Any]], lookups: Lookup
         return _cells(
             several, lambda stored: field.kind.to_csv(list(stored) if type(stored) is tuple else stored, field, lookups)
         )
-    return _cells(held, lambda stored: field.kind.to_csv(stored, field, lookups))
+    return _cells(held, lambda stored: field.kind.to_csv_one(stored, field, lookups))
 
 
 def lead_pages(actor: Membership) -> Iterator[list[int]]:

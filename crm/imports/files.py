@@ -35,6 +35,8 @@ ENCODINGS = {
 _SAMPLE = 64 * 1024
 _BLOCK_ROWS = 500
 BLOCK_SIZE = 4_000_000  # characters that are held at once, give or take a row
+_QUOTED_CHARS = '",\r\n'
+_QUOTED = re.compile(f"[{_QUOTED_CHARS}]")
 # Some spreadsheets tell the delimiter in a line before the header.
 _SAID = re.compile(r"\ufeff?sep=([,;\t|])\s*$", re.IGNORECASE)
 
@@ -323,3 +325,15 @@ def csv_text(rows: Iterable[Iterable[str]]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer).writerows(rows)
     return buffer.getvalue()
+
+
+def columns_text(columns: Iterable[Sequence[str]]) -> str:
+    """Return rows as `csv_text` does, given column by column: most columns hold nothing that must be quoted."""
+    ready = []
+    for cells in columns:
+        together = "".join(cells)
+        if any(char in together for char in _QUOTED_CHARS):
+            quoted = {cell: f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in set(cells) if _QUOTED.search(cell)}
+            cells = [quoted.get(cell, cell) for cell in cells]
+        ready.append(cells)
+    return "".join(f"{line}\r\n" for line in map(",".join, zip(*ready, strict=True)))
