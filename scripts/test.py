@@ -110,7 +110,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
     result = Result()
     # A file stays in one process: its tests share what the file sets up.
-    parallel = ["-n", PROCESSES, "--dist", "loadfile", "-m"]
+    parallel = ["-n", PROCESSES, "--dist", "loadfile", "--no-loadscope-reorder", "-m"]
     if "lint" in chosen:
         lint(result)
     # One folder for all runs: compressed static files are made once.
@@ -131,7 +131,9 @@ def tests(chosen: list[str], parallel: list[str], result: Result, **shared: str)
             result.missing.append("tests on PostgreSQL: no initdb found. On Debian: apt-get install postgresql")
     if "browser" in chosen:
         if not find_chromium():
-            result.missing.append("browser tests: no Chromium found. On Debian: apt-get install chromium-headless-shell")
+            result.missing.append(
+                "browser tests: no Chromium found. On Debian: apt-get install chromium-headless-shell"
+            )
         else:
             pytest("browser on SQLite", [*parallel, "browser"], result, **shared)
             if binaries():

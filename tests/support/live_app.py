@@ -149,13 +149,11 @@ def _static() -> Path:
 
 
 def _collect_static(environment: dict[str, str]) -> None:
-    """Collect and compress static files, unless another process of the test run did. Compressing takes longest."""
-    folder = _static()
-    with folder.with_name("live-static.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.with_name("live-static.done").exists():
-            _manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
-            folder.with_name("live-static.done").touch()
+    """Collect and compress static files, unless the other database's run did. Compressing takes longest."""
+    done = _static().with_name("live-static.done")
+    if not done.exists():
+        _manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
+        done.touch()
 
 
 def _place(file: Path, name: str) -> str:
@@ -176,21 +174,36 @@ def _sql(*statements: str) -> None:
             connection.execute(statement.encode())
 
 
-_made: list[str] = []
-
-
 def _template(environment: dict[str, str]) -> str:
-    """Return the address of a migrated, empty database that nobody uses, with static files collected; made once."""
-    if not _made:
-        url = _place(Path(os.environ["DATA_DIR"]) / "template.sqlite3", f"live_template_{os.getpid()}")
-        if url.startswith("postgres"):
-            _sql(f'DROP DATABASE IF EXISTS "{_name(url)}"', f'CREATE DATABASE "{_name(url)}"')
-        elsewhere = environment | {"DATABASE_URL": url}
-        # Compressing needs no database; it runs beside the migrations.
-        with ThreadPoolExecutor(1) as beside:
-            collecting = beside.submit(_collect_static, elsewhere)
-            _manage(elsewhere, "migrate", "--noinput", "--verbosity", "0")
-            _manage(elsewhere, "createcachetable", "--verbosity", "0")
-            collecting.result()
-        _made.append(url)
-    return _made[0]
+    """Return the address of a migrated, empty database that nobody uses, with static files collected; made once per run."""
+    folder = Path(os.environ["TOUCHPOINT_TESTS"])
+    with (folder / "live-template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        url = _place(folder / "live-template.sqlite3", "live_template")
+        if not _exists(url):
+            making = f"{url}_making"
+            if url.startswith("postgres"):
+                _sql(f'DROP DATABASE IF EXISTS "{_name(making)}"', f'CREATE DATABASE "{_name(making)}"')
+            elsewhere = environment | {"DATABASE_URL": making}
+            # Compressing needs no database; it runs beside the migrations.
+            with ThreadPoolExecutor(1) as beside:
+                collecting = beside.submit(_collect_static, elsewhere)
+                _manage(elsewhere, "migrate", "--noinput", "--verbosity", "0")
+                _manage(elsewhere, "createcachetable", "--verbosity", "0")
+                collecting.result()
+            # Its name says that it is whole.
+            if url.startswith("postgres"):
+                _sql(f'ALTER DATABASE "{_name(making)}" RENAME TO "{_name(url)}"')
+            else:
+                Path(making.removeprefix("sqlite:///")).rename(url.removeprefix("sqlite:///"))
+    return url
+
+
+def _exists(url: str) -> bool:
+    if not url.startswith("postgres"):
+        return Path(url.removeprefix("sqlite:///")).exists()
+    import psycopg
+
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_name(url)])
+        return found.fetchone() is not None
