@@ -216,6 +216,12 @@ for _owner in ("lead", "contact"):
     _serve_schema(_owner)
 
 
+@router.get("/custom_field_schema/opportunity/", summary="Always empty: there are no opportunities here")
+def get_opportunity_schema(request: HttpRequest) -> Any:
+    """Kept so that Close's clients find the address they ask."""
+    return _schema(request, "opportunity", None, None)
+
+
 @router.get("/custom_field_schema/activity/{type_id}/", summary="Fields of an activity type in display order")
 def get_activity_schema(request: HttpRequest, type_id: str) -> Any:
     row = type_given(request, type_id)

@@ -33,12 +33,26 @@ from leads.api_objects import smart_fields
 def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict[str, Any]]:
     """Return activities of any type; members are loaded once for all of them."""
     types, fields = type_catalog(request.organization), catalog(request.organization)
-    own = request.organization.public_id
+    own, rows = request.organization.public_id, list(rows)
     found = []
     for row in rows:
         kind = types.get(row.type_id)
         found.append(_activity_json(request, row, kind, fields.uses(kind.fieldset_id), own))
+    _name_imports(rows, found)
     return found
+
+
+def _name_imports(rows: Sequence[Activity], shown: Sequence[dict[str, Any]]) -> None:
+    """Say from which import a lead came where its first entry is shown: the event of its making knows."""
+    made = {
+        row.lead_id: entry
+        for row, entry in zip(rows, shown, strict=True)
+        if entry["_type"] == "Created" and entry.get("source") == "import"
+    }
+    if made:
+        told = Event.objects.filter(object_type="lead", action="created", object_id__in=list(made))
+        for lead_id, meta in told.values_list("object_id", "meta"):
+            made[lead_id]["import_id"] = meta.get("import_id")
 
 
 def _activity_json(

@@ -99,7 +99,7 @@ def role_json(role: Role) -> dict[str, Any]:
         "name": role.name,
         "editable": not role.slug,
         "organization_id": ids.encode("orga", role.organization_id),
-        "permissions": sorted(permissions_of(role)),
+        "permissions": sorted({*permissions_of(role), *_ELSEWHERE_OF.get(role.slug, ())}),
         "visibility_user_lcf_ids": [ids.encode("cf", number) for number in role.visibility_fields],
         "visibility_user_lcf_behavior": _behavior(role),
         "date_created": fixed if role.slug else naive_stamp(role.date_created),
@@ -207,6 +207,9 @@ ELSEWHERE = frozenset(
         "manage_team_email_templates",
     ]
 )  # fmt: skip
+# Built-in roles have them as in Close: clients ask for them by name. They allow nothing here.
+_OF_ALL = frozenset(["calling", "delete_own_opportunities"])
+_ELSEWHERE_OF = {"admin": ELSEWHERE, "superuser": ELSEWHERE, "user": _OF_ALL, "restricteduser": _OF_ALL}
 BEHAVIORS = {"require_assignment": False, "allow_unassigned": True}
 
 

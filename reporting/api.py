@@ -12,7 +12,8 @@ from crm.api import Body, moment, shows, user_numbers
 from crm.errors import InvalidInput
 from leads.queries import smart_view_for
 from reporting import filling
-from reporting.metrics import catalogue
+from reporting.metrics import catalogue, metric_for
+from reporting.metrics.catalogue import NOT_KEPT
 from reporting.queries import Asked, activity_report, filters_of, period_from
 from reporting.spreadsheets import csv_of
 
@@ -39,9 +40,11 @@ class ReportBody(Body):
 def list_metrics(request: HttpRequest) -> Any:
     """Every metric you may see: those of custom activities, one family per type, and of built-in kinds.
 
+    Opened emails, sequences, linked replies and opportunities are not kept here: always 0.
+
     Three more take parameters: `conversion.<type>.<type>.<days>`, `days_between.<type>.<type>.<days>` and
     `ratio(<key>,<key>)`."""
-    found = catalogue(request.actor).values()
+    found = [*catalogue(request.actor).values(), *(metric_for(request.actor, key) for key in NOT_KEPT)]
     rows = [{"id": row.key, "key": row.key, "label": row.label, "unit": row.unit or None} for row in found]
     return {"data": rows, "has_more": False}
 

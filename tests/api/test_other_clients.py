@@ -1,7 +1,8 @@
-"""What Close clients in the field send, and what each reads from the answer: paths and parameters as they are on the wire.
+"""Requests that clients of Close are known to send (`spec/api.md`), asked of our server through Django's test client.
 
-Airbyte's connector, the npm package `close.io` 1.3.0, the Ruby gem `closeio`, and scripts that fetch. Close's own Python client
-and tap-closeio run unmodified in tests/flows.
+No client runs here: paths and parameters were written down from what is documented and recorded of Airbyte's connector, the
+npm package `close.io`, the Ruby gem and scripts, and only the keys that each of them reads are looked for. Close's own Python
+client and tap-closeio run unmodified, against a live server, in tests/flows.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ READS: list[tuple[str, dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(("path", "params", "keys"), READS)
-def test_what_clients_read(api: Api, path: str, params: dict[str, Any], keys: set[str]) -> None:
+def test_the_requests_are_answered_with_the_keys_they_read(
+    api: Api, path: str, params: dict[str, Any], keys: set[str]
+) -> None:
     contact = {"name": "Gob", "emails": [{"email": "gob@bluth.example", "type": "office"}]}
     lead = api.post("lead/", {"name": "Bluth", "contacts": [contact]})["id"]
     answer = api.get(f"{path}?{urlencode(params)}" if params else path, accept="application/json")

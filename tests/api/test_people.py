@@ -48,6 +48,23 @@ def test_a_role_is_made_changed_and_deleted(api: Api, world: World) -> None:
     api.get(f"role/{role['id']}/", status=404)
 
 
+def test_built_in_roles_have_closes_permissions(api: Api) -> None:
+    """Clients ask for them by name, also for those about things that are not here."""
+    roles = {row["id"]: row["permissions"] for row in api.get("role/")["data"]}
+    close = {
+        "bulk_delete", "bulk_edit", "bulk_email", "bulk_import", "bulk_sequence_subscriptions", "call_coach_barge", "call_coach_listen",
+        "calling", "delete_leads", "delete_own_activities", "delete_own_opportunities", "delete_own_tasks", "export",
+        "manage_customizations", "manage_email_sequences", "manage_group_numbers", "manage_organization",
+        "manage_others_activities", "manage_others_opportunities", "manage_others_tasks", "manage_team_email_templates",
+        "manage_team_smart_views", "merge_leads", "view_all_leads",
+    }  # fmt: skip
+    restricted = {"delete_own_activities", "delete_own_opportunities", "delete_own_tasks", "calling", "view_all_leads"}
+    assert roles["admin"] == sorted(close | {"manage_team_reports"})
+    assert set(roles["superuser"]) - {"manage_team_reports"} == close - {"manage_organization"}
+    assert set(roles["restricteduser"]) == restricted
+    assert restricted <= set(roles["user"])
+
+
 @pytest.mark.parametrize(
     ("body", "key"),
     [

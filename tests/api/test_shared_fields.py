@@ -117,7 +117,7 @@ def test_a_schema_is_reordered_and_what_is_left_out_goes_to_the_end(api: Api, wo
     last, third = rows["fields"][3]["id"], rows["fields"][2]["id"]
     after = api.put(f"custom_field_schema/activity/{kind}/", {"fields": [{"id": last}, {"id": third}]})
     assert [row["name"] for row in after["fields"]] == ["Next step", "Users", "Qualified", "CRM"]
-    for object_type in ("lead", "contact"):
+    for object_type in ("lead", "contact", "opportunity"):
         assert api.get(f"custom_field_schema/{object_type}/")["fields"] == []
 
 

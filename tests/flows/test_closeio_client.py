@@ -34,6 +34,18 @@ def unique(client: API, name: str) -> str:
     return next(text for number in range(100) if (text := f"{name} {number}") not in taken)
 
 
+def test_long_addresses_are_understood(client: API, lead: dict[str, Any]) -> None:
+    """Scripts ask with hundreds of ids in the address; the longest go through POST."""
+    many = ",".join([lead["id"]] * 220)
+    logged = client.post("activity/note", data={"lead_id": lead["id"], "note": "Hi"})
+    found = client.get("activity/note", params={"lead_id__in": many, "_fields": "id"})
+    assert len(many) > 4500 and [row["id"] for row in found["data"]] == [logged["id"]]
+    more = json.dumps({"_params": {"lead_id__in": ",".join([lead["id"]] * 2000), "_fields": "id"}})
+    override = {"x-http-method-override": "GET", "Content-Type": "application/json"}
+    answer = client.session.post(f"{client.base_url}activity/note/", data=more, headers=override)
+    assert len(more) > 40_000 and answer.json()["data"] == [{"id": logged["id"]}]
+
+
 def test_a_custom_activitys_whole_life(client: API) -> None:
     me = client.get("me")
     organization = me["organizations"][0]["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import zipfile
@@ -101,6 +102,12 @@ def test_leads_go_in(world: World, api: Api) -> None:
     run = send(api, "name,contact_email\nDelta,a@delta.example\nDelta,b@delta.example\n", "leads")
     work(world)
     assert api.get(f"import/{run['id']}/")["counts"] == {"create": 1, "update": 1, "skip": 0, "error": 0}
+    lead = api.get("lead/?query=name:Delta&_fields=id")["data"][0]["id"]
+    entries = api.get(f"activity/created/?lead_id={lead}")["data"]
+    assert [(row["source"], row["import_id"]) for row in entries] == [("import", run["id"])]
+    assert api.get(f"activity/created/{entries[0]['id']}/")["import_id"] == run["id"]
+    by_hand = api.post("lead/", {"name": "Echo"})["id"]
+    assert api.get(f"activity/created/?lead_id={by_hand}")["data"][0]["import_id"] is None
 
 
 @pytest.mark.parametrize(
@@ -151,7 +158,10 @@ def test_who_may_not_leaves_nothing(world: World) -> None:
 def fetch(api: Api, export: dict[str, Any], status: int = 200) -> bytes:
     answer = api.client.get("/" + export["download_url"].split("/", 3)[3], headers={"Authorization": ""})
     assert answer.status_code == status
-    return b"".join(answer.streaming_content) if answer.streaming else answer.content
+    if not answer.streaming:
+        return answer.content
+    content = b"".join(answer.streaming_content)
+    return gzip.decompress(content) if answer.headers.get("Content-Encoding") == "gzip" else content
 
 
 def test_activities_come_out_by_type_or_all(world: World, api: Api) -> None:
@@ -181,6 +191,28 @@ def test_leads_come_out_as_close_asks(world: World, api: Api) -> None:
     export = api.post("export/lead/", {"format": "json", "results_limit": 2, "fields": ["name"]})
     assert json.loads(fetch(api, export)) == [{"name": "Acme"}, {"name": "Bluth"}]
     assert "format" in api.post("export/lead/", {"format": "pdf"}, status=400)["field-errors"]
+
+
+def test_files_are_compressed_whatever_the_client_says(world: World, api: Api) -> None:
+    """As Close's are: its clients unpack them, or have their library do it."""
+    for path, body, kind in (
+        ("export/lead/", {"format": "csv"}, "text/csv; charset=utf-8"),
+        ("export/lead/", {"format": "json"}, "application/json"),
+        ("export/activities/", {"type": world.ours.call.public_id}, "text/csv; charset=utf-8"),
+    ):
+        export = api.post(path, body)
+        answer = api.client.get("/" + export["download_url"].split("/", 3)[3], headers={"Accept-Encoding": "identity"})
+        assert (answer.headers["Content-Encoding"], answer.headers["Content-Type"]) == ("gzip", kind)
+        assert gzip.decompress(b"".join(answer.streaming_content))
+
+
+def test_opportunities_come_out_as_none(api: Api, world: World) -> None:
+    export = api.post("export/opportunity/", {"format": "csv", "fields": ["id", "=value"], "send_done_email": False})
+    assert (export["status"], export["n_docs"], api.get(f"export/{export['id']}/")["id"]) == ("done", 0, export["id"])
+    assert fetch(api, export).decode() == "id,'=value\r\n"
+    assert json.loads(fetch(api, api.post("export/opportunity/", {"format": "json"}))) == []
+    assert "format" in api.post("export/opportunity/", {"format": "pdf"}, status=400)["field-errors"]
+    Api(world.ours.user).post("export/opportunity/", {}, status=403)
 
 
 def test_an_export_is_for_who_may_and_only_while_they_may(world: World, api: Api) -> None:

@@ -27,7 +27,8 @@ def test_the_catalogue_lists_what_the_member_may_see(world: Any, api: Api) -> No
     rows = api.get("report/activity/metrics/")["data"]
     keys = {row["key"] for row in rows}
     assert {key_of(world.ours), "custom_activities.created.all.count", CALLS, "calls.outbound.all.avg_duration", "emails.sent.all.count",
-            "sms.received.all.count", "leads.created.all.count"} <= keys  # fmt: skip
+            "sms.received.all.count", "leads.created.all.count", "emails.opened.all.count", "emails.sent.sequences.count",
+            "emails.sent.manual_with_reply.count", "opportunities.created_for.all.count"} <= keys  # fmt: skip
     assert all(set(row) == {"id", "key", "label", "unit"} for row in rows)
 
 
