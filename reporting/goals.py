@@ -42,6 +42,11 @@ class Progress:
     def shown(self) -> int:
         return min(self.percent, 100)
 
+    @property
+    def shown_target(self) -> Decimal:
+        """The target as people read it: parts of one tell nothing beside ten."""
+        return self.target.quantize(Decimal(1)) if self.target >= 10 else self.target
+
 
 def progress(goal: Goal, total: Decimal | None, period: Period, unit: str = "") -> Progress:
     target = goal.target(period, unit)

@@ -10,17 +10,21 @@ from typing import Any
 
 from crm.customfields.lookups import Lookups
 from crm.models import Membership
-from leads.search.language import CustomValue, OneOf, Where
+from leads.search.language import CustomValue, Exists, OneOf, Where
 from reporting.metrics import Metric
-from reporting.metrics.kinds import Measure
+from reporting.metrics.kinds import Measure, Measured
 from reporting.metrics.selections import Days, Place
 from reporting.periods import Period
-from reporting.queries.asked import Filters, Tuned, limited
+from reporting.queries.asked import Filters, Tuned, holds_several, limited
 from reporting.statements import Dimension, Groups, grouped, grouped_each, value_of
 
 MOST_LINES = 20
+MOST_STACKED = 8  # parts of a bar, each of its own colour
 # Told apart by colour-blind readers, next to each other too.
 PALETTE = ("blue", "orange", "teal", "pink", "yellow", "azure", "purple", "lime")
+
+
+Holds = int | None | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """The bars of one member or choice. `holds`: the row id, None for records without one."""
+    """The bars of one member or choice. `holds`: the row id, None for records without one; several: none of these."""
 
-    holds: int | None
+    holds: Holds
     label: str
     color: str
     total: Decimal | None
@@ -141,23 +145,24 @@ def _lines(
         else:
             bars, totals = grouped_each(actor, [(here, by_bar), (here, [place])], period.zone)
             per_measure.append((bars, totals))
-    held = {key[0] for _, totals in per_measure for key in totals}
-    lines = []
-    for number in held:
-        parts = [totals.get((number,), []) for _, totals in per_measure]
+
+    def numbers(held: Sequence[int | None]) -> tuple[Decimal | None, tuple[Decimal | None, ...]]:
+        """Return the total and the bars of records that hold one of these."""
+        parts = [[row for number in held for row in totals.get((number,), [])] for _, totals in per_measure]
         total = metric.value([value_of(m.aggregate, p) for m, p in zip(metric.measures, parts, strict=True)])
-        values = tuple(
-            metric.value(
-                [
-                    value_of(m.aggregate, bars.get((number, i + 1), []))
-                    for m, (bars, _) in zip(metric.measures, per_measure, strict=True)
-                ]
-            )
+        of_bar = [
+            [[row for number in held for row in bars.get((number, i + 1), [])] for bars, _ in per_measure]
             for i in range(len(bounds) - 2)
+        ]
+        return total, tuple(
+            metric.value([value_of(m.aggregate, p) for m, p in zip(metric.measures, parts, strict=True)])
+            for parts in of_bar
         )
-        lines.append((number, total, values))
+
+    lines = [(number, *numbers([number])) for number in {key[0] for _, totals in per_measure for key in totals}]
     lines.sort(key=lambda row: (row[0] is None, -(row[1] or Decimal(0)), row[0] or 0))
-    shown, names = lines[:MOST_LINES], _names(actor, split)
+    shown, rest = _shown(metric, split, lines)
+    names = _names(actor, split)
     if isinstance(split, CustomValue) and split.field.kind.has_options:
         order = {option.id: place for place, option in enumerate(split.field.options)}
         shown.sort(key=lambda row: (row[0] is None, order.get(row[0] or 0, 0)))
@@ -168,7 +173,26 @@ def _lines(
             color = next((each for each in PALETTE if each not in taken), color)
         taken.add(color)
         found.append(Line(number, label, color, total, values))
-    return tuple(found), len(lines) - len(shown)
+    if rest and _stacks(metric) and not holds_several(split):
+        besides = tuple(number for number, _, _ in shown if number is not None)
+        found.append(Line(besides, f"{len(rest)} others", "gray", *numbers([number for number, _, _ in rest])))
+        rest = []
+    return tuple(found), len(rest)
+
+
+def _stacks(metric: Metric) -> bool:
+    """Return whether the bars of the parts of a split stand on each other."""
+    return isinstance(metric, Measured) and metric.adds_up
+
+
+def _shown(metric: Metric, split: Place, lines: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the lines that are drawn, the largest, and the rest: put together as the last part of a stack."""
+    if not _stacks(metric):
+        return lines[:MOST_LINES], lines[MOST_LINES:]
+    if len(lines) <= MOST_STACKED:
+        return lines, []
+    most = MOST_STACKED if holds_several(split) else MOST_STACKED - 1
+    return lines[:most], lines[most:]
 
 
 def _folded(bars: Groups) -> Groups:
@@ -220,11 +244,14 @@ def _by_place(number: int) -> list[str]:
     return [PALETTE[place % len(PALETTE)] for place in range(number)]
 
 
-def holding(split: Place, number: int | None, label: str) -> Where:
-    """Return the condition that a record is in the group of `number`."""
-    from leads.search.language import Exists
+def holding(split: Place, holds: Holds, label: str | tuple[str, ...]) -> Where:
+    """Return the condition that a record is in the group of `holds`."""
+    if holds is None:
+        return Where(split, Exists(), True)
+    if isinstance(holds, tuple):
+        labels = label if isinstance(label, tuple) else (label,) * len(holds)
+        return Where(split, OneOf(holds, labels), True)
+    return Where(split, OneOf((holds,), (str(label),)))
 
-    return Where(split, Exists(), True) if number is None else Where(split, OneOf((number,), (label,)))
 
-
-__all__ = ["Bar", "Line", "Series", "change_of", "holding", "series", "tile_series"]
+__all__ = ["Bar", "Holds", "Line", "Series", "change_of", "holding", "series", "tile_series"]

@@ -13,7 +13,7 @@ from reporting.metrics import Metric
 from reporting.metrics.kinds import Measure, leads_with
 from reporting.metrics.selections import Days
 from reporting.queries.asked import Filters, Tuned, limited
-from reporting.queries.overview import holding
+from reporting.queries.overview import Holds, holding
 
 PAGE = 50
 
@@ -51,7 +51,7 @@ def records_behind(
     days: tuple[date, date] | None = None,
     part: int = 0,
     asked: Tuned | None = None,
-    holds: tuple[int | None, str] | None = None,
+    holds: tuple[Holds, str | tuple[str, ...]] | None = None,
 ) -> Behind:
     """Return the records behind a number: those of `days` (the whole period without), in the group that `holds` names.
 

@@ -33,6 +33,7 @@ from reporting.views.shown import (
     Cell,
     Choice,
     Links,
+    change_text,
     days_text,
     given_of,
     number_text,
@@ -60,6 +61,7 @@ class Pair:
     now: Cell
     before: Cell | None = None
     change: int | None = None
+    change_text: str = ""
 
 
 def _chosen(request: HttpRequest, report: Report | None) -> list[tuple[str, Tuned]]:
@@ -161,7 +163,9 @@ def _pair(
     cell = Cell(number_text(now, metric.unit), links.whole(users=users), "" if now is None else str(plain(now)), share)
     if before is None:
         return Pair(cell)
-    return Pair(cell, Cell(number_text(before, metric.unit), links.before(users=users)), change_of(metric, now, before))
+    change = change_of(metric, now, before)
+    words = "" if change is None else change_text(change, metric.unit)
+    return Pair(cell, Cell(number_text(before, metric.unit), links.before(users=users)), change, words)
 
 
 @member_page(Perm.EXPORT)

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from crm import ids
+from crm.customfields.lookups import Lookups
 from crm.errors import InvalidInput, NotFound
 from crm.members import members_of
 from crm.models import Membership, Team
@@ -24,6 +25,9 @@ from reporting import services
 from reporting.models import Report
 from reporting.periods import RELATIVE_RANGES, STEPS, Period
 from reporting.queries import Asked, Filters, Tuned, filters_from, may_change, reports_for, tuned
+from reporting.queries.overview import MOST_LINES, Holds
+
+BROKEN = "The address of this number is broken. Open it from the report again."
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,8 @@ def _zones(request: HttpRequest, members: Sequence[Membership], chosen: str) -> 
     """Return the zones that days can be days in: the actor's own, the organization's, those of other members, UTC."""
     actor = request.actor
     known = {actor.organization.timezone, "UTC", chosen, *(row.user.timezone for row in members)} - {"", actor.zone.key}
-    own = Choice("", f"Days in {actor.zone.key}", not chosen or chosen == actor.zone.key)
-    return [own, *(Choice(name, f"Days in {name}", name == chosen) for name in sorted(known))]
+    own = Choice("", f"days in {actor.zone.key}", not chosen or chosen == actor.zone.key)
+    return [own, *(Choice(name, f"days in {name}", name == chosen) for name in sorted(known))]
 
 
 def _custom(given: Mapping[str, Any]) -> bool:
@@ -154,7 +158,7 @@ def tile_of(request: HttpRequest) -> Tuned:
     try:
         options = json.loads(request.GET.get("o") or "{}")
     except ValueError:
-        raise InvalidInput("The address of this number is broken. Open it from the report again.") from None
+        raise InvalidInput(BROKEN) from None
     return tuned(request.actor, Asked.read(request.GET.get("metric", ""), request.GET.get("name", "")[:200], options))
 
 
@@ -184,33 +188,41 @@ class Links:
         return self.to(self.period.previous.start, self.period.previous.end, **more)
 
 
-def holds_id(asked: Tuned, number: int | None) -> str:
+def holds_id(asked: Tuned, holds: Holds) -> str:
     """Return how an address names a group of a split."""
-    if number is None:
+    if holds is None:
         return "none"
     options = isinstance(asked.split, CustomValue) and asked.split.field.kind.has_options
-    return ids.encode("opt" if options else "user", number)
+    prefix = "opt" if options else "user"
+    if isinstance(holds, tuple):
+        return f"not:{','.join(ids.encode(prefix, number) for number in holds)}"
+    return ids.encode(prefix, holds)
 
 
-def holds_number(request: HttpRequest, asked: Tuned) -> tuple[int | None, str] | None:
-    """Return the group an address names, as (row id, words); None for the whole. Raises `InvalidInput`."""
+def holds_number(request: HttpRequest, asked: Tuned) -> tuple[Holds, str | tuple[str, ...]] | None:
+    """Return the group an address names, as (what is held, words); None for the whole. Raises `InvalidInput`."""
     text = request.GET.get("holds", "")
     if not text:
         return None
     if asked.split is None:
-        raise InvalidInput("The address of this number is broken. Open it from the report again.")
+        raise InvalidInput(BROKEN)
     if text == "none":
         return None, "nothing"
+    if not text.startswith("not:"):
+        return _held(request, asked, text)
+    found = [_held(request, asked, part) for part in text[4:].split(",")[:MOST_LINES]]
+    return tuple(number for number, _ in found), tuple(label for _, label in found)
+
+
+def _held(request: HttpRequest, asked: Tuned, text: str) -> tuple[int, str]:
     if isinstance(asked.split, CustomValue) and asked.split.field.kind.has_options:
         option = asked.split.field.option(ids.decode("opt", text))
         if option:
             return option.id, option.label
     elif number := ids.decode("user", text):
-        from crm.customfields.lookups import Lookups
-
         found = Lookups(request.organization).user(number)
         return number, found.name if found else "somebody"
-    raise InvalidInput("The address of this number is broken. Open it from the report again.")
+    raise InvalidInput(BROKEN)
 
 
 # --- numbers in words -------------------------------------------------------------------------------------------------
@@ -219,12 +231,21 @@ def number_text(value: Decimal | None, unit: str = "") -> str:
     if value is None:
         return "–"
     if unit == "s":
+        if not value:
+            return "0 min"
         minutes, seconds = divmod(int(value), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {seconds} s"
     text = f"{value:,.2f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return f"{text}{unit}" if unit == "%" else f"{text} {unit}".strip()
+
+
+def change_text(change: int, unit: str) -> str:
+    """Return a change for people: `+25%`, `-3 points` for a share; what is more than tenfold as `×20`."""
+    if unit == "%":
+        return f"{change:+} point{'' if abs(change) == 1 else 's'}"
+    return f"×{round(change / 100) + 1:,}" if change > 900 else f"{change:+}%"
 
 
 def days_text(start: date, end: date) -> str:

@@ -80,12 +80,13 @@ const reasons = {
 };
 document.addEventListener("htmx:responseError", (event) => {
   const { xhr } = event.detail;
+  if (event.target.closest?.("[data-own-errors]")) return;
   if (/"toast"/.test(xhr.getResponseHeader("HX-Trigger") || "")) return;
   const plain = (xhr.getResponseHeader("Content-Type") || "").startsWith("text/plain") ? xhr.responseText.slice(0, 300) : "";
   toast({ level: "danger", text: plain || reasons[xhr.status] || "Something went wrong on our side. Try again." });
 });
 for (const name of ["htmx:sendError", "htmx:timeout"]) {
-  document.addEventListener(name, () => toast({ level: "danger", text: "The server cannot be reached. Check your connection and try again." }));
+  document.addEventListener(name, (event) => event.target.closest?.("[data-own-errors]") || toast({ level: "danger", text: "The server cannot be reached. Check your connection and try again." }));
 }
 
 // --- data-confirm: one dialog for htmx requests and plain forms ---

@@ -61,7 +61,7 @@ function dataset(kind, { name, values }, at, names, { by }) {
   if (kind === "line") {
     return {
       label: name, data: numbers, borderColor: hue, backgroundColor: color(names[at % names.length], 0.1), pointBackgroundColor: hue,
-      borderWidth: 2, cubicInterpolationMode: "monotone", fill: names.alone && "origin", pointRadius: 2.5, pointHoverRadius: 5,
+      borderWidth: 2, borderJoinStyle: "round", fill: names.alone && "origin", pointRadius: values.length > 40 ? 0 : 2.5, pointHoverRadius: 5,
       spanGaps: true, pointStyle: ["circle", "rectRot", "triangle", "rect"][at % 4],
     };
   }

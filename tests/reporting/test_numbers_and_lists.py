@@ -225,3 +225,31 @@ def test_weeks_begin_where_the_organization_says(busy: Any, week_start: int, fir
     found = series(busy.admin, tuned(busy.admin, Asked(key)).metric, Filters(period), "week")
     week = next(bar for bar in found.bars if bar.start.isoformat() == first)
     assert week.value == 4  # two on the last day of December and two on the first of January, one week
+
+
+def test_the_smaller_parts_of_a_bar_are_one_part_with_its_own_list(busy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar is as high as its number, whatever it is split by; what is left together opens together."""
+    from reporting.queries import overview
+
+    monkeypatch.setattr(overview, "MOST_STACKED", 2)
+    key = f"custom_activities.created.{busy.call.public_id}"
+    filters = Filters(Period(datetime(2024, 3, 1).date(), datetime(2025, 1, 31).date(), ZoneInfo("Europe/Berlin")))
+    for asked in (
+        Asked(f"{key}.count", split=busy.fields["CRM"]),
+        Asked(f"{key}.count", split="member"),
+        Asked(f"{key}.sum_{busy.fields['Users']}", split=busy.fields["CRM"]),
+    ):
+        known = tuned(busy.admin, asked)
+        found = series(busy.admin, known.metric, filters, "month", known.split)
+        assert [line.label for line in found.lines[1:]] == ["2 others"]
+        assert found.left_out == 0
+        assert sum(line.total for line in found.lines) == found.total
+        for place, bar in enumerate(found.bars):
+            assert sum(line.values[place] for line in found.lines) == bar.value
+        if asked.metric.endswith(".count"):
+            for line in found.lines:
+                behind = records_behind(busy.admin, known.metric, filters, asked=known, holds=(line.holds, line.label))
+                assert behind.page(busy.admin).total == line.total
+    several = tuned(busy.admin, Asked(f"{key}.count", who=busy.fields["Setter"], split="member"))
+    found = series(busy.admin, several.metric, filters, "month", several.split)
+    assert (len(found.lines), found.left_out) == (2, 1), "a record may be in several: parts cannot be put together"

@@ -21,6 +21,7 @@ from leads.services import save_smart_view
 from reporting import services
 from reporting.models import Report, Tile
 from reporting.queries import Asked, tiles_of
+from reporting.views.shown import change_text
 
 OURS = "/o/ours/reports/"
 # There each grouped statement and each search has a time limit: a savepoint, two settings, its release.
@@ -331,7 +332,7 @@ def test_days_are_days_in_the_chosen_zone_and_its_lists_agree(world: Any, report
         assert f"days in {zone or 'UTC'}" in behind
     shown = client.get(f"{OURS}overview/?report={report.public_id}&{days}&zone=Europe/Berlin").content.decode()
     assert "days in Europe/Berlin" in shown
-    assert '<option value="Europe/Berlin" selected>Days in Europe/Berlin</option>' in shown
+    assert '<option value="Europe/Berlin" selected>days in Europe/Berlin</option>' in shown
     assert "zone=Europe%2FBerlin" in shown
     assert client.post(f"{OURS}saved/{report.public_id}/filters/?{days}&zone=Europe/Berlin").status_code == 302
     assert "days in Europe/Berlin" in client.get(f"{OURS}overview/?report={report.public_id}").content.decode()
@@ -357,3 +358,34 @@ def test_a_tile_of_leads_contacted_stays_one_when_it_is_edited(world: Any, repor
     assert client.post(address, sent).status_code == 302
     tile.refresh_from_db()
     assert (tile.metric, tile.name, tile.width) == ("leads.contacted.all.count", "Reached", 2)
+
+
+def test_the_others_of_a_split_open_their_list(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reporting.queries import overview
+
+    monkeypatch.setattr(overview, "MOST_STACKED", 2)
+    tenant = world.ours
+    with scope(tenant.organization):
+        for crm in ("Salesforce", "HubSpot", "HubSpot", "HubSpot", "HubSpot", ""):
+            log_activity(tenant.user, tenant.leads[0], tenant.call, custom={"CRM": crm})
+    client = sign_in(tenant.admin)
+    options = json.dumps({"split": tenant.fields["CRM"]})
+    page = client.get(f"{OURS}tile/", {"metric": key_of(tenant), "o": options}).content.decode()
+    found = re.search(r"<tfoot>.*</tfoot>", page, re.DOTALL)[0]
+    links = re.findall(r'href="([^"]+)">(\d+)<', found)
+    assert "2 others" in page
+    for address, number in links:
+        behind = client.get(html.unescape(address))
+        assert f">{number}<" in re.search(r"<h1>.*?</h1>", behind.content.decode(), re.DOTALL)[0]
+    assert "not:opt_" in html.unescape(links[-1][0]).replace("%3A", ":")
+    broken = html.unescape(links[-1][0]).replace("opt_", "opt_x")
+    assert client.get(broken).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("change", "unit", "words"),
+    [(25, "", "+25%"), (-25, "s", "-25%"), (0, "", "+0%"), (1, "%", "+1 point"), (-3, "%", "-3 points"),
+     (900, "", "+900%"), (205000, "", "×2,051")],
+)  # fmt: skip
+def test_changes_in_words(change: int, unit: str, words: str) -> None:
+    assert change_text(change, unit) == words
