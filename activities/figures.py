@@ -82,47 +82,42 @@ def _of_kind(slug: str) -> list[Figure]:
     several = _SEVERAL[slug]
     shown = BUILTINS[slug].name if BUILTINS[slug].name.isupper() else BUILTINS[slug].name.lower()
     many = shown if shown.isupper() else several
-    group, found = f"{many[0].upper()}{many[1:]} in numbers", []
+    found: list[Figure] = []
     found += named(
-        f"num_{several}", f"Number of {many}", "number", number_of(_of(slug)), group, shown=_shown(slug, "count:{}")
+        f"num_{several}", f"Number of {many}", "number", number_of(_of(slug)), shown=_shown(slug, "count:{}")
     )
-    found += named(
-        f"first_{slug}_date first_{slug}_created", f"First {shown}", "moment", earliest(_of(slug), _AT), group
-    )
+    found += named(f"first_{slug}_date first_{slug}_created", f"First {shown}", "moment", earliest(_of(slug), _AT))
     found += named(
         f"last_{slug}_date last_{slug}_created",
         f"Last {shown}",
         "moment",
         latest(_of(slug), _AT),
-        group,
         shown=_shown(slug, "last:{}:activity_at"),
     )
     ways = (("outgoing", "sent"), ("incoming", "received"))
     for direction, (way, other) in zip(_DIRECTED.get(slug, ()), ways, strict=False):
         some = _of(slug, direction)
         numbers = f"num_{way}_{several} num_{other}_{several}"
-        found += named(numbers, f"Number of {way} {many}", "number", number_of(some), group)
+        found += named(numbers, f"Number of {way} {many}", "number", number_of(some))
         dates = f"first_{way}_{slug}_date first_{other}_{slug}_date"
-        found += named(dates, f"First {way} {shown}", "moment", earliest(some, _AT))
+        found += named(dates, f"First {way} {shown}", "moment", earliest(some, _AT), offered=False)
         dates = dates.replace("first_", "last_")
-        found += named(dates, f"Last {way} {shown}", "moment", latest(some, _AT))
+        found += named(dates, f"Last {way} {shown}", "moment", latest(some, _AT), offered=False)
     return found
 
 
-_CALLS = "Calls in numbers"
-_TALK = "Calls, emails, SMS and meetings together"
 LEADS = (
-    *named("times_communicated", "Times communicated", "number", number_of(_spoken), _TALK),
-    *named("first_communication_date", "First communication", "moment", earliest(_spoken, _AT), _TALK),
-    *named("last_communication_date", "Last communication", "moment", latest(_spoken, _AT), _TALK),
+    *named("times_communicated", "Times communicated", "number", number_of(_spoken)),
+    *named("first_communication_date", "First communication", "moment", earliest(_spoken, _AT)),
+    *named("last_communication_date", "Last communication", "moment", latest(_spoken, _AT)),
     *_of_kind("call"),
-    *named("last_call_duration", "Duration of the last call (s)", "number", _of_last_call("duration"), _CALLS),
-    *named("last_call_user_id last_call_user", "User of the last call", "user", _of_last_call("user_id"), _CALLS,
+    *named("last_call_duration", "Duration of the last call (s)", "number", _of_last_call("duration")),
+    *named("last_call_user_id last_call_user", "User of the last call", "user", _of_last_call("user_id"),
            refers_to="user"),
     *_of_kind("email"),
     *_of_kind("sms"),
     *_of_kind("meeting"),
     *_of_kind("note"),
     *named("last_lead_status_change_date", "Last change of status", "moment",
-           latest(_of("status_change"), _AT), "Lead fields"),
+           latest(_of("status_change"), _AT)),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from typing import Any
 
 from crm.models import Membership
 from leads.search.language import CustomValue
-from leads.search.operators import FIRST_VALUES, Tree, conditions, is_complete, operator
+from leads.search.operators import EMPTY, FIRST_VALUES, Tree, conditions, is_complete, operator
 from leads.search.sources import Column, Source, asks_of, refers_to
 
 MAX_NODES = 150
@@ -178,16 +178,17 @@ class Writer:
             return _turned({"type": "saved_search", "saved_search_id": part.values[0]}, negate)
         target = refers_to(searched) if searched is not None else ""
         values = self.named(target, part.values) if asks == "reference" else part.values
-        found, joined = conditions(asks, part.op, values, target)
+        chosen = tuple(value for value in values if value != EMPTY)
+        found, joined = conditions(asks, part.op, chosen, target) if chosen == values or any(chosen) else ([], "or")
         if asks == "words":
             return _turned({**found[0]}, negate)
-        trees: list[Tree] = [
-            {"type": "field_condition", "field": _field_tree(part.name, source), "condition": one} for one in found
-        ]
-        if part.op == "any-empty":
-            trees.append({"type": "field_condition", "field": _field_tree(part.name, source),
-                          "condition": {"type": "exists"}, "negate": True})  # fmt: skip
-        return _turned(trees[0] if len(trees) == 1 else {"type": joined, "queries": trees}, negate)
+        asked = {"type": "field_condition", "field": _field_tree(part.name, source)}
+        trees: list[Tree] = [{**asked, "condition": one} for one in found]
+        if chosen != values and part.op != "all":
+            trees.append({**asked, "condition": {"type": "exists"}, "negate": True})
+        if len(trees) == 1:
+            return {**trees[0], "negate": False} if negate and trees[0].get("negate") else _turned(trees[0], negate)
+        return _turned({"type": joined, "queries": trees}, negate)
 
     def named(self, target: str, values: tuple[str, ...]) -> list[str]:
         """Return the ids that names stand for; a name nobody has stays, for the error that quotes it."""

@@ -37,13 +37,13 @@ Asked = Callable[[Membership, Condition], Node]
 class Figure(Column):
     """A field without a column: `asked` says a condition on it by the records it is worked out from.
 
-    `group`: the heading under which the builder offers it; it is not offered without one. `shown`: the key of the column of
+    `offered`: the builder offers it. `shown`: the key of the column of
     results that shows the same, which it sorts by.
     """
 
     sql: str = ""
     asked: Asked = lambda actor, condition: Everything()
-    group: str = ""
+    offered: bool = False
     shown: Callable[[Membership], str] | None = None
 
 
@@ -144,12 +144,12 @@ def none_kept(actor: Membership, condition: Condition) -> Node:
 
 
 def named(
-    names: str, label: str, asks: str, asked: Asked, group: str = "", *, refers_to: str = "",
+    names: str, label: str, asks: str, asked: Asked, *, offered: bool = True, refers_to: str = "",
     shown: Callable[[Membership], str] | None = None,
 ) -> list[Figure]:  # fmt: skip
-    """Return a figure under each of its names (space-joined); the builder offers the first, under the heading `group`."""
+    """Return a figure under each of its names (space-joined); the builder offers the first at most."""
     return [
-        Figure(name, label, asks, asked=asked, group="" if i else group, refers_to=refers_to, shown=shown)
+        Figure(name, label, asks, asked=asked, offered=offered and not i, refers_to=refers_to, shown=shown)
         for i, name in enumerate(names.split())
     ]
 
@@ -167,12 +167,11 @@ _DUE = records_of(
     TASK, Where(_task("is_complete"), OneOf((0,), ("no",))), Where(_task("due_date"), Exists())
 )  # fmt: skip
 _DONE = records_of(TASK, Where(_task("is_complete"), OneOf((1,), ("yes",))))
-_HEADING = "Tasks in numbers"
 LEADS = (
-    *named("num_tasks", "Number of tasks", "number", number_of(_TASKS), _HEADING),
-    *named("num_incomplete_tasks", "Number of open tasks", "number", number_of(_OPEN), _HEADING, shown=lambda actor: "open_tasks"),
-    *named("num_completed_tasks", "Number of finished tasks", "number", number_of(_DONE), _HEADING),
-    *named("next_task_due_date next_task_date", "Next task due", "moment", earliest(_DUE, _task("due_date")), _HEADING),
+    *named("num_tasks", "Number of tasks", "number", number_of(_TASKS)),
+    *named("num_incomplete_tasks", "Number of open tasks", "number", number_of(_OPEN), shown=lambda actor: "open_tasks"),
+    *named("num_completed_tasks", "Number of finished tasks", "number", number_of(_DONE)),
+    *named("next_task_due_date next_task_date", "Next task due", "moment", earliest(_DUE, _task("due_date"))),
     *named("num_opportunities num_active_opportunities num_won_opportunities num_lost_opportunities",
-           "Number of opportunities", "number", none_kept),
+           "Number of opportunities", "number", none_kept, offered=False),
 )  # fmt: skip

@@ -35,7 +35,7 @@ _TEXT = (
     Operator("is-not", "is not exactly", "text", negate=True),
 )
 _CHOICES = (Operator("any", "is any of", "many"), Operator("none", "is none of", "many", negate=True))
-_OR_EMPTY = Operator("any-empty", "is empty or any of", "many")
+EMPTY = "empty:"  # among the values: records without one as well
 OPERATORS: dict[str, tuple[Operator, ...]] = {
     "text": (*_TEXT, *_EMPTY),
     "words": _TEXT,
@@ -64,10 +64,10 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
         Operator("not-period", "is not", "period", negate=True),
         *_EMPTY,
     ),
-    "term": (*_CHOICES, _OR_EMPTY, *_EMPTY),
-    "terms": (*_CHOICES, Operator("all", "has all of", "many"), _OR_EMPTY, *_EMPTY),
+    "term": (*_CHOICES, *_EMPTY),
+    "terms": (*_CHOICES, Operator("all", "has all of", "many"), *_EMPTY),
     "flag": (Operator("yes", "is yes"), Operator("no", "is no"), *_EMPTY),
-    "user": (*_CHOICES, _OR_EMPTY, *_EMPTY),
+    "user": (*_CHOICES, *_EMPTY),
     "type": _CHOICES,
     "label": (*_CHOICES, *_EMPTY),
     "reference": (

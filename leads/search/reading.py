@@ -19,7 +19,7 @@ from leads.search.builder import (
     asks_for,
     field_of,
 )  # fmt: skip
-from leads.search.operators import read
+from leads.search.operators import EMPTY, read
 from leads.search.sources import Source, source_named
 
 _TYPE = "custom_activity_type_id"
@@ -78,7 +78,7 @@ class _Reader:
         return Group(match=match[str(tree["type"]), negate], children=children)
 
     def several(self, tree: Mapping[str, Any], source: Source) -> Condition | None:
-        """Return one condition for what takes several nodes: *has all of*, several sorts of members, *empty or any of*."""
+        """Return one condition for what takes several nodes: *has all of*, several sorts of members, some or *empty*."""
         found = [self.condition(child, source, 0) if _is_plain(child) else None for child in tree["queries"]]
         plain = [one for one in found if one is not None]
         if len(plain) < 2 or len(plain) < len(found) or len({one.name for one in plain}) != 1:
@@ -86,9 +86,10 @@ class _Reader:
         asks = asks_for(field_of(self.actor, source, plain[0].name), plain[0].name)
         values = tuple(value for one in plain for value in one.values)
         ops = [one.op for one in plain]
-        if ops[-1] == "missing" and set(ops[:-1]) == {"any"} and asks in ("term", "terms", "user"):
-            if tree["type"] == "or" and not tree.get("negate") and (asks == "user" or len(ops) == 2):
-                return Condition(name=plain[0].name, op="any-empty", values=values)
+        if ops[-1] == "missing" and set(ops[:-1]) == {"any"} and asks in ("term", "terms", "user", "label"):
+            if tree["type"] == "or" and (asks == "user" or len(ops) == 2):
+                op = "none" if tree.get("negate") else "any"
+                return Condition(name=plain[0].name, op=op, values=(*values, EMPTY))
         if set(ops) != {"any"}:
             return None
         if asks == "user" and tree["type"] == "or":

@@ -130,7 +130,9 @@ def _related(node: Node) -> str:
     one, several = names or (node.source.singular, node.source.plural)
     times = [child for child in rest if _is_time(child)]
     others = [child for child in rest if not _is_time(child)]
-    if node.source.object_type == "activity.last":
+    if node.source.object_type == "activity.last" and not (names or rest):
+        start = f"with {'no' if node.negate else 'an'} activity"
+    elif node.source.object_type == "activity.last":
         start = f"whose last activity {'was not' if node.negate else 'was'} {_article(one) if names else 'one'}"
     else:
         start = f"with {_how_many(node.count, node.negate, one, several)}"
@@ -234,8 +236,29 @@ def _(node: NotKept) -> str:
 def _(node: AnyOf) -> str:
     if len(node.nodes) == 1:
         return clause(_turned(node.nodes[0], node.negate))
+    if (same := _one_field(node.nodes)) is not None:
+        return _asked(same[1], same[0], node.negate)
     found = f"({_joined([clause(child) for child in node.nodes], 'or')})" if node.nodes else "nothing"
     return f"not {found}" if node.negate else found
+
+
+def _one_field(nodes: Sequence[Node]) -> tuple[str, OneOf] | None:
+    """Return the label of the one field that all nodes ask for values or for *empty*, and all they ask for."""
+    words: list[str] = []
+    for node in nodes:
+        if not isinstance(node, Where) or node.field != nodes[0].field:  # type: ignore[union-attr]
+            return None
+        if isinstance(node.condition, OneOf) and not node.negate:
+            words += node.condition.labels
+        elif isinstance(node.condition, Exists) and node.negate:
+            words.append("empty")
+        else:
+            return None
+    return _label(nodes[0]), OneOf((), tuple(words))  # type: ignore[arg-type]
+
+
+def _label(node: Where) -> str:
+    return node.field.field.name if isinstance(node.field, CustomValue) else node.field.label
 
 
 @clause.register
@@ -263,8 +286,7 @@ def _(node: Related) -> str:
 
 @clause.register
 def _(node: Where) -> str:
-    label = node.field.field.name if isinstance(node.field, CustomValue) else node.field.label
-    return _asked(node.condition, label, node.negate)
+    return _asked(node.condition, _label(node), node.negate)
 
 
 @singledispatch

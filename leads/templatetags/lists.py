@@ -44,8 +44,9 @@ def option_groups(groups: Iterable[Choices]) -> SafeString:
 
 def _option(choice: Choice) -> str:
     color = f' data-color="{escape(choice.color)}"' if choice.color else ""
+    later = " data-later" if choice.later else ""
     selected = " selected" if choice.selected else ""
-    return f'<option value="{escape(choice.value)}"{color}{selected}>{escape(choice.label)}</option>'
+    return f'<option value="{escape(choice.value)}"{color}{later}{selected}>{escape(choice.label)}</option>'
 
 
 @register.simple_tag

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any
@@ -36,7 +36,7 @@ from leads.search.builder import (
 from leads.search.figures import Figure
 from leads.search.language import CustomValue, parse
 from leads.search.named import labels_of, names_of
-from leads.search.operators import OPERATORS, PERIODS, UNITS, is_complete, operator
+from leads.search.operators import EMPTY, OPERATORS, PERIODS, UNITS, is_complete, operator
 from leads.search.sentences import clause
 from leads.search.sources import Column, Source, refers_to, source_named, sources
 
@@ -59,15 +59,22 @@ _WHEN = (
     ("when=between", "between two days"),
 )  # fmt: skip
 MOST_SHORT_CUTS = 200
+_SHORT_CUTS = {
+    "contact": ("name", "title"), "address": ("city", "state", "country", "zipcode", "location"),
+    "task": ("text", "due_date", "assigned_to", "is_complete"),
+}  # fmt: skip
 _GROUP = ("group", "Group of conditions (any of, none of …)")
 
 
 @dataclass(frozen=True)
 class Choice:
+    """`later`: of what is found by typing, it comes after the others."""
+
     value: str
     label: str
     selected: bool = False
     color: str = ""
+    later: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,8 +207,9 @@ class Painter:
             self._inside(child, related, uses, "where" if not i else word) for i, child in enumerate(part.children)
         ]
         shown.match, shown.matches = part.match, _choose(MATCHES[:2], [part.match])
-        shown.add = partial(self._inner_additions, related, uses, part.path.count("."))
-        shown.what, shown.whats = part.what, partial(self._whats, source, part.what)
+        shown.add = partial(self._inner_additions, related, uses, part.path.count("."), part.what)
+        last = part.how in ("last", "notlast")
+        shown.what, shown.whats = part.what, partial(self._whats, source, part.what, last)
         may_be_last = part.what.startswith(("t:", "r:activity")) and source.object_type == "lead"
         shown.how, shown.hows = part.how, _choose(HOWS if may_be_last else _FEW, [part.how])
         shown.number, shown.counted = part.number, part.how in ("gte", "lte", "eq")
@@ -237,7 +245,10 @@ class Painter:
         shown.ops = _choose([(one.key, one.words) for one in OPERATORS[asks]], [chosen.key])
         shown.values = part.values
         shown.waiting = not is_complete(asks, part.op, part.values)
-        shown.options = self._options(searched, asks, chosen.editor, part.values)
+        given = tuple(value for value in part.values if value != EMPTY)
+        shown.options = self._options(searched, asks, chosen.editor, given)
+        if chosen.key in ("any", "none") and any(one.key == "missing" for one in OPERATORS[asks]):
+            shown.options += _choose([(EMPTY, "Empty")], part.values)
         if chosen.editor == "records" and searched is not None:
             self._pick(shown, refers_to(searched), [value for value in part.values if value])
         return shown
@@ -317,7 +328,7 @@ class Painter:
             groups.append(Choices("Fields", _choose(custom, [chosen])))
         return (*groups, *numbers)
 
-    def _whats(self, source: Source, chosen: str) -> tuple[Choices, ...]:
+    def _whats(self, source: Source, chosen: str, activities_only: bool = False) -> tuple[Choices, ...]:
         """Return what a block can be about: types of activities, then everything else that belongs to the record."""
         custom: list[tuple[str, str]] = []
         builtin: list[tuple[str, str]] = []
@@ -325,13 +336,14 @@ class Painter:
             label = f"{kind.name} (archived)" if kind.archived else kind.name
             of = custom if kind.object_type == "activity.custom_activity" else builtin
             of.append((f"t:{kind.public_id}", label))
-        known = self._related(source)
-        groups = []
-        if "r:activity" in dict(known):
-            groups = [Choices("Activities", _choose([*custom, *builtin], [chosen]))]
-        if chosen and chosen not in dict([*custom, *builtin, *known]):
-            known.append((chosen, "Activities of a type that is gone" if chosen.startswith("t:") else chosen[2:]))
-        return (*groups, Choices("What belongs to it", _choose(known, [chosen])))
+        related = self._related(source)
+        every = [pair for pair in related if pair[0].startswith("r:activity")]
+        others = [pair for pair in related if pair not in every and not activities_only]
+        if chosen and chosen not in dict([*custom, *builtin, *related]):
+            others.append((chosen, "Activities of a type that is gone" if chosen.startswith("t:") else chosen[2:]))
+        activities = [*every[-1:], *every[:-1], *custom, *builtin] if activities_only else [*custom, *builtin, *every]
+        groups = [Choices("Activities", _choose(activities, [chosen]))] if every else []
+        return (*groups, *([Choices("What belongs to it", _choose(others, [chosen]))] if others else []))
 
     def _related(self, source: Source) -> list[tuple[str, str]]:
         return [
@@ -350,30 +362,36 @@ class Painter:
         if source.object_type == "lead":
             last = Choice("last", "Last activity was …")
             groups[-1] = Choices(groups[-1].label, (last, *groups[-1].choices))
-        heading, figures = f"{source.singular.capitalize()} fields", self._figures(source, "")
-        own += [(choice.value, choice.label) for part in figures if part.label == heading for choice in part.choices]
-        groups.insert(len(blocks) - 1, Choices(heading, _choose([(f"field={name}", label) for name, label in own], [])))
-        numbers = [
-            Choices(part.label, tuple(Choice(f"field={choice.value}", choice.label) for choice in part.choices))
-            for part in figures
-            if part.label != heading
-        ]
+        fields = _choose([(f"field={name}", label) for name, label in own], [])
+        groups.insert(len(blocks) - 1, Choices(f"{source.singular.capitalize()} fields", fields))
+        numbers = [Choices(part.label, tuple(replace(one, value=f"field={one.value}", later=True) for one in part.choices))
+                   for part in self._figures(source, "")]  # fmt: skip
         if source.family == "activity":
             groups.insert(0, Choices("When", _choose(_WHEN, [])))
         elif not level:
             groups.insert(len(blocks), Choices("Fields of activities", self._short_cuts(source)))
+            groups.append(Choices("Fields of what belongs to it", self._related_fields(source)))
         more = [(f"field={ANY_TEXT}", "Any text"), (f"field={IN_VIEW}", "In another Smart View")]
         if level < MAX_LEVELS - 3:
             more.insert(0, _GROUP)
         return (*groups, *numbers, Choices("More", _choose(more, [])))
 
     def _figures(self, source: Source, chosen: str) -> list[Choices]:
-        """Return the numbers and dates that are worked out from what belongs to leads, by their headings."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for figure in source.figures:
-            if isinstance(figure, Figure) and figure.group:
-                groups.setdefault(figure.group, []).append((figure.name, figure.label))
-        return [Choices(heading, _choose(pairs, [chosen])) for heading, pairs in groups.items()]
+        """Return the numbers and dates that are worked out from what belongs to leads."""
+        found = [(one.name, one.label) for one in source.figures if isinstance(one, Figure) and one.offered]
+        return [Choices("How often, first and last", _choose(found, [chosen]))] if found else []
+
+    def _related_fields(self, source: Source) -> tuple[Choice, ...]:
+        """Return the fields of contacts, addresses and tasks, for who looks for a field and not for what it is of."""
+        related = dict(self._related(source))
+        found: list[Choice] = []
+        for one in sources():
+            what, label = f"r:{one.object_type}", _RELATED.get(one.object_type, "")
+            if what in related and one.object_type in _SHORT_CUTS:
+                fields = [(name, column.label) for name in _SHORT_CUTS[one.object_type] if (column := one.column(name))]
+                fields += [(custom.field.public_id, custom.field.name) for custom in one.custom_fields(self.actor)]
+                found += [Choice(f"in={what}:{name}", f"{label}: {shown}") for name, shown in fields]
+        return tuple(found)
 
     def _short_cuts(self, source: Source) -> tuple[Choice, ...]:
         """Return the fields of all types of activities, for who looks for a field and not for its type."""
@@ -387,10 +405,13 @@ class Painter:
             for kind, use in islice(seen, MOST_SHORT_CUTS)
         )
 
-    def _inner_additions(self, source: Source, uses: Sequence[CustomValue], level: int) -> tuple[Choices, ...]:
-        """Return the *Add* list inside a block: fields of the same record."""
+    def _inner_additions(
+        self, source: Source, uses: Sequence[CustomValue], level: int, what: str = ""
+    ) -> tuple[Choices, ...]:
+        """Return the *Add* list inside a block: fields of the same record. `what` the block is about is not asked again."""
         custom = [(f"field={one.field.public_id}", one.field.name) for one in uses]
-        columns = [(f"field={name}", label) for name, label in self._columns(source)]
+        shown = [pair for pair in self._columns(source) if not (what.startswith("t:") and pair[1] == "Type")]
+        columns = [(f"field={name}", label) for name, label in shown]
         groups = [Choices("When", _choose(_WHEN, []))] if source.family == "activity" else []
         groups += [Choices("Fields", _choose(custom, []))] if custom else []
         groups.append(Choices(f"About the {source.singular}", _choose(columns, [])))

@@ -17,6 +17,7 @@ function picker(span) {
 
 // Fields used lately, remembered in this browser, by list.
 const LATELY = 5;
+const LONG = 30; // a shorter list is seen at a glance
 const memory = (select) => `touchpoint-lately:${select.getAttribute("hx-get")}`;
 function lately(select) {
   try {
@@ -37,7 +38,7 @@ function remember(select) {
 function offer(select) {
   const known = new Map([...select.options].map((option) => [option.value, option]));
   const used = lately(select).filter((value) => value && known.has(value)).slice(0, LATELY);
-  if (!used.length) return;
+  if (!used.length || known.size < LONG) return;
   const group = document.createElement("optgroup");
   group.label = "Lately used";
   // Values of their own: as two of one value they would pull their other group up.

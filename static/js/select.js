@@ -2,7 +2,7 @@
 //   data-remote-url="…"    search on the server: GET ?q= answers {"results": [{"value", "text"}]}
 //   data-placeholder="…"   shown while nothing is chosen
 //   data-create            let people type a new value
-// Options may carry data-color="green": a dot before the text.
+// Options may carry data-color="green": a dot before the text; data-later: they come after others that match.
 function enhance(select) {
   if (select.tomselect || !window.TomSelect) return;
   const url = select.dataset.remoteUrl;
@@ -24,6 +24,10 @@ function enhance(select) {
     valueField: "value",
     labelField: "text",
     searchField: ["text"],
+    score(search) {
+      const plain = this.getScoreFunction(search);
+      return (option) => plain(option) * ("later" in option ? 0.1 : 1);
+    },
     render: {
       option: draw("option"),
       item: draw("item"),

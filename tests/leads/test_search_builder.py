@@ -11,7 +11,9 @@ from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 
+from activities.services.activities import log_activity
 from crm import events
+from crm.customfields.catalog import catalog
 from crm.members import deactivate_member
 from crm.models import Team
 from crm.tenancy import scope
@@ -301,6 +303,7 @@ def test_members_teams_and_who_has_left_are_choices_of_user_conditions(ours: Ten
     (shown,) = page.context["root"].children
     assert [choice.label for choice in shown.options] == [
         "Me", "Team Sales", "Ada Admin", "Rex Restricted", "Sue Super", "Any former member", "Uma User (former member)",
+        "Empty",
     ]  # fmt: skip
     left = ours.user.user.public_id
     for chosen, sentence, expected in (
@@ -308,7 +311,7 @@ def test_members_teams_and_who_has_left_are_choices_of_user_conditions(ours: Ten
         ([team.public_id], "Leads where Created by is a member of Sales", ["Bluth", "Cyberdyne"]),
         (["former"], "Leads where Created by is a former member", ["Acme"]),
         ([left], "Leads where Created by is Uma User (former member)", ["Acme"]),
-        (["former", "me"], "Leads where (Created by is me or Created by is a former member)", ["Acme", "Bluth", "Cyberdyne"]),
+        (["former", "me"], "Leads where Created by is me or a former member", ["Acme", "Bluth", "Cyberdyne"]),
     ):  # fmt: skip
         page = client.get(address, {**make, "r.0-v": chosen})
         assert [row.name for row in page.context["rows"]] == expected, chosen
@@ -317,7 +320,40 @@ def test_members_teams_and_who_has_left_are_choices_of_user_conditions(ours: Ten
         again = client.get(page.context["state"].url())
         assert sorted(again.context["root"].children[0].values) == sorted(chosen)
     turned = client.get(address, {**make, "r.0-o": "none", "r.0-v": [team.public_id, "former"]})
-    assert turned.context["sentence"] == (
-        "Leads where not (Created by is a former member or Created by is a member of Sales)"
-    )
+    assert turned.context["sentence"] == "Leads where Created by is not a former member or a member of Sales"
     assert turned.context["total"] == 0
+
+
+def test_empty_is_one_of_the_values(ours: Tenant) -> None:
+    log_activity(ours.admin, ours.leads[2], ours.call, custom={"Users": "1"})
+    crm = ours.fields["CRM"]
+    field = next(f for f in catalog(ours.organization).fields.values() if f.public_id == crm)
+    hubspot = field.options[0]
+    client, address = client_of(ours), at(ours, "leads:list")
+    make = {"r-m": "all", "r.0-k": "block", "r.0-w": f"t:{ours.type_row.public_id}", "r.0-0-k": "x",
+            "r.0.0-k": "condition", "r.0.0-f": crm, "r.0.0-pf": crm}  # fmt: skip
+    for op, chosen, words in (
+        ("any", [hubspot.public_id, "empty:"], f"CRM is {hubspot.label} or empty"),
+        ("none", [hubspot.public_id, "empty:"], f"CRM is not {hubspot.label} or empty"),
+        ("any", ["empty:"], "CRM is empty"),
+        ("none", ["empty:"], "CRM is not empty"),
+    ):
+        page = client.get(address, {**make, "r.0.0-o": op, "r.0.0-v": chosen})
+        assert page.context["sentence"] == f"Leads with at least one Qualifying call where {words}"
+        again = client.get(page.context["state"].url())
+        assert names_of(again) == names_of(page)
+        (shown,) = again.context["root"].children[0].children
+        assert (
+            shown.values == tuple(chosen) if len(chosen) > 1 else shown.op == {"any": "missing", "none": "exists"}[op]
+        )
+    every = {
+        op: names_of(client.get(address, {**make, "r.0.0-o": op, "r.0.0-v": [hubspot.public_id, "empty:"]}))
+        for op in ("any", "none")
+    }
+    with_option = names_of(client.get(address, {**make, "r.0.0-o": "any", "r.0.0-v": [hubspot.public_id]}))
+    assert every["any"] == sorted({*with_option, "Cyberdyne"}) and "Cyberdyne" not in with_option
+    assert set(every["none"]) == {"Acme", "Bluth", "Cyberdyne"} - set(with_option)
+
+
+def names_of(page: Any) -> list[str]:
+    return [row.name for row in page.context["rows"]]
