@@ -6,7 +6,7 @@ inputs named `<path>-<part>`: `k` kind, `m` match, `w` what, `h` how, `n` number
 `add:<path>`, `remove:`, `up:`, `down:`, `wrap:`.
 
 An entry of an *Add* list is `field=<name>`, `when=<operator>` (the date of an activity), `block=<what>`, `in=<what>:<field>` (a
-block with its first condition), `last` or `group`; `lately:` before it says that it was chosen among those used lately.
+block with its first condition), `last`, `overdue` or `group`; `lately:` before it says that it was chosen among those used lately.
 """
 
 from __future__ import annotations
@@ -360,6 +360,10 @@ def new_part(key: str) -> Part | None:
         return Block(what=what, children=[Condition(name=name)])
     if kind == "last":
         return Block(what="r:activity", how="last")
+    if kind == "overdue":
+        return Block(
+            what="r:task", children=[Condition(name="due_date", op="past"), Condition(name="is_complete", op="no")]
+        )
     return Group(match="any") if kind == "group" else None
 
 

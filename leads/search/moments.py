@@ -94,6 +94,8 @@ class Period(Moment):
 
     @property
     def words(self) -> str:
+        if self.name in ("today", "yesterday", "tomorrow") and not self.end:
+            return self.name
         return f"the {'end' if self.end else 'start'} of {self.name.replace('-', ' ')}"
 
 

@@ -57,6 +57,8 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
         Operator("after", "on or after", "day"),
         Operator("before", "before", "day"),
         Operator("between", "between", "days"),
+        Operator("past", "before today"),
+        Operator("future", "today or later"),
         Operator("since", "since … ago", "span"),
         Operator("next", "in the next", "span"),
         Operator("ahead", "more than … from now", "span"),
@@ -154,6 +156,8 @@ _RANGES: dict[str, Any] = {
     "not-period": lambda v: {"on_or_after": _period(v[0], "start"), "before": _period(v[0], "end")},
     "on": lambda v: {"on_or_after": _day(v[0], "start"), "before": _day(v[0], "end")},
     "between": lambda v: {"on_or_after": _day(v[0], "start"), "before": _day(v[1], "end")},
+    "past": lambda v: {"before": _period("today", "start")},
+    "future": lambda v: {"on_or_after": _period("today", "start")},
     "after": lambda v: {"on_or_after": _day(v[0], "start")},
     "before": lambda v: {"before": _day(v[0], "start")},
 }
@@ -242,7 +246,7 @@ def _guesses(given: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Return what the bounds may stand for; the caller writes each again and compares."""
     start, before = given.get("on_or_after"), given.get("before")
     named = [side if isinstance(side, Mapping) else {} for side in (start, before)]
-    found: list[tuple[str, list[str]]] = []
+    found: list[tuple[str, list[str]]] = [("past", []), ("future", [])]
     for side, keys in zip(named, (("last", "since", "ahead"), ("ago", "next")), strict=True):
         amounts = side.get("offset")
         if isinstance(amounts, Mapping) and len(amounts) == 1:

@@ -58,6 +58,8 @@ def sentence(query: Query) -> str:
     nodes = _conjuncts(query.root)
     if not nodes:
         return f"All {plural}"
+    if len(nodes) == 1 and isinstance(nodes[0], AnyOf) and not nodes[0].negate and _one_field(nodes[0].nodes) is None:
+        return f"{start} {_either(nodes[0].nodes)}"
     own, others = _split(nodes)
     views = [node for node in own if isinstance(node, InView) and not node.negate]
     own = [node for node in own if node not in views]
@@ -72,6 +74,13 @@ def sentence(query: Query) -> str:
     if own:
         parts.insert(0, "where " + _joined([clause(node) for node in own], "and"))
     return f"{start} {_joined(parts, 'and')}".strip()
+
+
+def _either(nodes: Sequence[Node]) -> str:
+    """Return what a search selects that asks for any of several things, and for nothing else."""
+    if all(isinstance(node, Related) for node in nodes):
+        return _joined([_related(node) for node in nodes], "or")
+    return "where " + _joined([clause(node) for node in nodes], "or")
 
 
 def _conjuncts(node: Node) -> list[Node]:

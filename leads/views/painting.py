@@ -391,7 +391,7 @@ class Painter:
                 fields = [(name, column.label) for name in _SHORT_CUTS[one.object_type] if (column := one.column(name))]
                 fields += [(custom.field.public_id, custom.field.name) for custom in one.custom_fields(self.actor)]
                 found += [Choice(f"in={what}:{name}", f"{label}: {shown}") for name, shown in fields]
-        return tuple(found)
+        return (*found, Choice("overdue", "Task: overdue")) if "r:task" in related else tuple(found)
 
     def _short_cuts(self, source: Source) -> tuple[Choice, ...]:
         """Return the fields of all types of activities, for who looks for a field and not for its type."""

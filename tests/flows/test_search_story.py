@@ -289,15 +289,14 @@ def test_ten_searches_of_a_sales_manager(page: Any, story_app: LiveApp, axe: Cal
 
     # 8. In Berlin, or shown a demo this year.
     build.open("leads")
-    build.add("r", "Address")
-    build.add("r-0", "City")
+    build.add("r", "City")
     build.fill("r-0-0", "berlin")
     build.add("r", "Demo")
     build.choose("#in-r-m", "any of these holds")
     build.check(
         companies(n for n in range(60) if n % 6 == 0 or n % 10 == 0),
-        "Leads where (it has at least one address where City contains “berlin” or it has at least one Demo)",
-        8,
+        "Leads with at least one address where City contains “berlin” or with at least one Demo",
+        6,
     )
 
     # 9. Not in that view, and somebody met Pat there: found by name as one types.
