@@ -21,7 +21,7 @@ from crm import events, idempotency, rate_limits
 from crm.api.answers import error_response, refuse
 from crm.api_keys import find_key
 from crm.errors import InvalidInput, TouchpointError
-from crm.models import Membership
+from crm.models import ApiKey, Membership
 from crm.tenancy import scope
 
 READS_BY_POST = ("/api/v1/data/search/", "/api/v1/report/activity/")
@@ -124,26 +124,10 @@ def speaks(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             response = refuse(401, "Unauthorized")
             response["WWW-Authenticate"] = 'Basic realm="Touchpoint API"'
             return response
-        actor = key.membership
         allowance = rate_limits.take(key.prefix, f"organization {key.organization_id}")
         if allowance is not None and allowance.wait:
             return _too_fast(allowance)
-        writes = request.method not in ("GET", "HEAD") and request.path not in READS_BY_POST
-        if key.read_only and writes:
-            return refuse(403, f"The API key “{key.name}” may only read. Use a key that may write.")
-        request.actor, request.organization, request.api_key = actor, actor.organization, key
-        if any("\x00" in text for values in request.GET.lists() for text in (values[0], *values[1])):
-            return refuse(400, "The address contains a NUL character. Remove it.")
-        if (refusal := _read_body(request)) is not None:
-            return refusal
-        try:
-            request.zone = actor.zone_asked = _zone(request, actor)
-        except InvalidInput as error:
-            return error_response(error)
-        where = {"request_method": request.method, "request_path": request.path}
-        door = events.door("api", request_id=request.id, api_key_id=key.pk, meta=where)
-        with scope(actor.organization), timezone.override(request.zone), door:
-            response = _run(request, run, kwargs, writes)
+        response = _answered(request, key, run, kwargs)
         if allowance is not None:
             response["RateLimit"] = allowance.header
         response["Cache-Control"] = "private, no-store"
@@ -151,6 +135,28 @@ def speaks(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return response
 
     return guarded
+
+
+def _answered(
+    request: HttpRequest, key: ApiKey, run: Callable[..., HttpResponse], kwargs: dict[str, Any]
+) -> HttpResponse:
+    actor = key.membership
+    writes = request.method not in ("GET", "HEAD") and request.path not in READS_BY_POST
+    if key.read_only and writes:
+        return refuse(403, f"The API key “{key.name}” may only read. Use a key that may write.")
+    request.actor, request.organization, request.api_key = actor, actor.organization, key
+    if any("\x00" in text for values in request.GET.lists() for text in (values[0], *values[1])):
+        return refuse(400, "The address contains a NUL character. Remove it.")
+    if (refusal := _read_body(request)) is not None:
+        return refusal
+    try:
+        request.zone = actor.zone_asked = _zone(request, actor)
+    except InvalidInput as error:
+        return error_response(error)
+    where = {"request_method": request.method, "request_path": request.path}
+    door = events.door("api", request_id=request.id, api_key_id=key.pk, meta=where)
+    with scope(actor.organization), timezone.override(request.zone), door:
+        return _run(request, run, kwargs, writes)
 
 
 def _run(request: HttpRequest, run: Callable[..., HttpResponse], kwargs: dict[str, Any], writes: bool) -> HttpResponse:

@@ -109,6 +109,13 @@ def counted_anew(settings: Any) -> None:
 
 
 # --- rate limits ------------------------------------------------------------------------------------------------------
+def test_refusals_say_what_is_left_and_are_kept_nowhere(api: Api, settings: Any, counted_anew: None) -> None:
+    settings.API_RATE_LIMIT = 0.5
+    api.call("POST", "lead/", status=400, X_TZ_Offset="noon")
+    assert api.last["RateLimit"].startswith("limit=5, remaining=4, reset=")
+    assert (api.last["Cache-Control"], api.last["Vary"]) == ("private, no-store", "Authorization")
+
+
 def test_too_fast_is_a_429_that_every_client_reads(api: Api, user_api: Api, settings: Any, counted_anew: None) -> None:
     settings.API_RATE_LIMIT = 0.5  # five at once, then one every two seconds
     for left in (4, 3, 2, 1, 0):
