@@ -179,12 +179,13 @@ class Writer:
         target = refers_to(searched) if searched is not None else ""
         values = self.named(target, part.values) if asks == "reference" else part.values
         chosen = tuple(value for value in values if value != EMPTY)
-        found, joined = conditions(asks, part.op, chosen, target) if chosen == values or any(chosen) else ([], "or")
+        or_empty = len(chosen) < len(values)
+        found, joined = conditions(asks, part.op, chosen, target) if any(chosen) or not or_empty else ([], "or")
         if asks == "words":
             return _turned({**found[0]}, negate)
         asked = {"type": "field_condition", "field": _field_tree(part.name, source)}
         trees: list[Tree] = [{**asked, "condition": one} for one in found]
-        if chosen != values and part.op != "all":
+        if or_empty and part.op != "all":
             trees.append({**asked, "condition": {"type": "exists"}, "negate": True})
         if len(trees) == 1:
             return {**trees[0], "negate": False} if negate and trees[0].get("negate") else _turned(trees[0], negate)

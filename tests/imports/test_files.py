@@ -180,3 +180,52 @@ def test_a_broken_xlsx_is_refused(tmp_path: Path) -> None:
     path.write_bytes(io.BytesIO(b"not a zip").getvalue())
     with pytest.raises(BadFile, match=r"ends in \.xlsx but is not an XLSX file"):
         xlsx_to_csv(path, tmp_path / "out.csv")
+
+
+def _workbook(path: Path, sheet: str, name: str = "xl/worksheets/sheet1.xml") -> Path:
+    """Write a workbook whose first sheet holds this XML."""
+    plain = path.with_suffix(".plain.xlsx")
+    Workbook().save(plain)
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in source.namelist():
+            text = source.read(member)
+            if member == "xl/worksheets/sheet1.xml":
+                text = f'<worksheet xmlns="{SHEET}"><sheetData>{sheet}</sheetData></worksheet>'.encode()
+            archive.writestr(
+                name if member == "xl/worksheets/sheet1.xml" else member,
+                text.replace(b"worksheets/sheet1.xml", name[3:].encode()),
+            )
+    return path
+
+
+SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+STRANGE = "The XLSX file is built as no spreadsheet builds it, so it is not read. Save the sheet as CSV (UTF-8)."
+BOMBS = [
+    ("cells in a row", "<row>" + "<c/>" * 17_000 + "</row>", STRANGE),
+    ("nested marks", "<a>" * 100 + "</a>" * 100, STRANGE),
+    ("marks in a row", "<row><c>" + "<v/>" * 200_001 + "</c></row>", STRANGE),
+    ("one endless mark", f'<row r="{"1" * 1_200_000}"/>', STRANGE),
+    ("a text in a cell", f"<row><c><v>{'a' * 200_001}</v></c></row>", "A cell of the XLSX file is longer than 200,000 characters. Shorten it."),
+    ("texts in a row", "<row>" + f"<c><v>{'a' * 199_000}</v></c>" * 41 + "</row>", "A row of the XLSX file is longer than 8,000,000 characters. Shorten it."),
+    ("empty rows", "<row/>" * 1_000_002, "The file has more than 1,000,000 rows. Split it."),
+    ("501 columns", f"<row>{'<c><v>1</v></c>' * 501}</row>", "The sheet has more than 500 columns. Remove the ones you do not need."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "sheet", "expected"), BOMBS, ids=[row[0] for row in BOMBS])
+def test_a_workbook_that_would_fill_the_memory_is_refused_before_it_is_built(
+    tmp_path: Path, name: str, sheet: str, expected: str
+) -> None:
+    bomb = _workbook(tmp_path / "bomb.xlsx", sheet)
+    tracemalloc.start()
+    with pytest.raises(BadFile) as refusal:
+        xlsx_to_csv(bomb, tmp_path / "out.csv")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert refusal.value.message == expected and peak < 30_000_000
+
+
+def test_a_part_with_another_name_is_looked_at_as_well(tmp_path: Path) -> None:
+    bomb = _workbook(tmp_path / "bomb.xlsx", BOMBS[0][1], "xl/worksheets/picture.png")
+    with pytest.raises(BadFile, match="as no spreadsheet builds it"):
+        xlsx_to_csv(bomb, tmp_path / "out.csv")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.test import Client
+from openpyxl import Workbook
 
 from activities import imports
+from activities.imports import upload as uploading
 from activities.models import Activity
+from crm.imports import files, receiving
 from crm.models import ImportRun
 from crm.tenancy import scope
 from tests.factories import Tenant, World
@@ -19,7 +23,7 @@ TEXT = "custom_activity_type,lead_name,external_id,custom.Users\nQualifying call
 
 
 @pytest.fixture(autouse=True)
-def files(settings: Any, tmp_path: Any) -> None:
+def folder(settings: Any, tmp_path: Any) -> None:
     settings.MEDIA_ROOT = tmp_path
 
 
@@ -73,6 +77,39 @@ def test_the_whole_way(world: World) -> None:
 def test_a_bad_file_comes_back_with_its_sentence(world: World) -> None:
     answer = upload(signed_in(world.ours.admin), b"")
     assert answer.status_code == 422 and not ImportRun.unscoped.exists()
+
+
+def test_a_workbook_goes_in_as_it_is(world: World) -> None:
+    book, content = Workbook(), io.BytesIO()
+    book.active.append(["lead_name", "date_created", "external_id", "custom.Users"])
+    book.active.append(["Acme", datetime(2024, 1, 31, 14, 30), 7, 12.0])
+    book.save(content)
+    client = signed_in(world.ours.admin)
+    page = upload(client, content.getvalue(), "calls.XLSX").headers["Location"]
+    run = ImportRun.unscoped.latest("pk")
+    targets = {f"target_{n}": run.options["mapping"][header] for n, header in enumerate(run.options["headers"])}
+    client.post(page, {"action": "check", "type_id": world.ours.call.public_id, **targets})
+    work(world.ours)
+    client.post(f"{BASE}{run.public_id}/", {"action": "start"})
+    assert work(world.ours).counts == {"create": 1}
+    with scope(world.ours.organization):
+        made = Activity.objects.get(external_id="7")
+        assert made.values[str(world.ours.use("Users").field.id)] == "12" and made.lead.name == "Acme"
+
+
+def test_what_is_too_large_falls_away_while_it_arrives(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (files, receiving, uploading):
+        monkeypatch.setattr(module, "MAX_BYTES", 200_000)
+    kept = []
+    handler = receiving.BoundedUploadHandler.receive_data_chunk
+    monkeypatch.setattr(
+        receiving.BoundedUploadHandler, "receive_data_chunk",
+        lambda self, chunk, start: kept.append(handler(self, chunk, start)) or kept[-1],
+    )  # fmt: skip
+    answer = upload(signed_in(world.ours.admin), b"a,b\n" * 1_000_000)
+    assert answer.status_code == 422 and "The file is larger than" in answer.content.decode()
+    assert sum(map(len, filter(None, kept))) < 300_000 and kept[-1] is None
+    assert not ImportRun.unscoped.exists()
 
 
 def test_a_mapping_that_cannot_work_comes_back_with_sentences(world: World) -> None:

@@ -103,10 +103,7 @@ def test_who_asks_first_keeps_nothing_and_a_worker_does(
     with monkeypatch.context() as strict:
         if POSTGRES:
             nothing_counted(strict)
-        # A count by day alone is read from the index, kept or not.
-        assert {name: totals_of(busy, name) for name in TOTALS if name not in ("share", "split")} == {
-            name: total for name, total in TOTALS.items() if name not in ("share", "split")
-        }
+        assert {name: totals_of(busy, name) for name in TOTALS} == TOTALS
     assert totals(busy) == TOTALS
     assert sent == []
 
