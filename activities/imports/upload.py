@@ -27,6 +27,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+_TOO_LARGE = f"The file is larger than {MAX_BYTES / 1e6:,.0f} MB. Split it."
 TARGETS = {"activities": "Activities, one per row", "leads": "Leads and contacts, one contact per row"}
 
 
@@ -85,10 +86,13 @@ def reread(actor: Membership, run: ImportRun, encoding: str, delimiter: str) -> 
 def _keep(content: Readable, path: Path) -> None:
     size = 0
     with path.open("wb") as file:
+        # A file from the network tells its size; what is too large is not copied first.
+        if getattr(content, "size", 0) > MAX_BYTES:
+            raise BadFile(_TOO_LARGE)
         while chunk := content.read(1024 * 1024):
             size += len(chunk)
             if size > MAX_BYTES:
-                raise BadFile(f"The file is larger than {MAX_BYTES / 1e6:,.0f} MB. Split it.")
+                raise BadFile(_TOO_LARGE)
             file.write(chunk)
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-import re
 import zipfile
+import zlib
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from crm.imports.files import MAX_COLUMNS, MAX_ROWS, BadFile
+from crm.imports.markup import check_markup
 
 MAX_UNZIPPED = 400 * 1024 * 1024
 # The texts of all cells are one part of the file that must be in memory while it is read.
 MAX_SHARED_TEXTS = 30_000_000
-_LOOKED_AT = 64 * 1024
+_LOOKED_AT = 4096
+_BEFORE_MARKUP = b"\xef\xbb\xbf\xff\xfe \t\r\n"
 
 
 def xlsx_to_csv(source: Path, target: Path) -> None:
@@ -23,22 +25,19 @@ def xlsx_to_csv(source: Path, target: Path) -> None:
     from openpyxl import load_workbook
 
     try:
-        book = load_workbook(source, read_only=True, data_only=True, keep_links=False)
-        try:
+        # Opened here: of a path the ending would count, and uploads are kept under a name of ours.
+        with source.open("rb") as opened, target.open("w", newline="", encoding="utf-8") as file:
+            book = load_workbook(opened, read_only=True, data_only=True, keep_links=False)
             sheet = book.worksheets[0]
             sheet.reset_dimensions()
-            with target.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                for number, cells in enumerate(sheet.iter_rows(values_only=True, max_col=MAX_COLUMNS + 1)):
-                    if number > MAX_ROWS:
-                        raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Split it.")
-                    texts = [_cell_text(cell) for cell in cells]
-                    if len(texts) > MAX_COLUMNS and texts[-1]:
-                        raise BadFile(
-                            f"The sheet has more than {MAX_COLUMNS} columns. Remove the ones you do not need."
-                        )
-                    writer.writerow(texts)
-        finally:
+            writer = csv.writer(file)
+            for number, cells in enumerate(sheet.iter_rows(values_only=True, max_col=MAX_COLUMNS + 1)):
+                if number > MAX_ROWS:
+                    raise BadFile(f"The file has more than {MAX_ROWS:,} rows. Split it.")
+                texts = [_cell_text(cell) for cell in cells]
+                if len(texts) > MAX_COLUMNS and texts[-1]:
+                    raise BadFile(f"The sheet has more than {MAX_COLUMNS} columns. Remove the ones you do not need.")
+                writer.writerow(texts)
             book.close()
     except BadFile:
         raise
@@ -57,14 +56,13 @@ def _check_zip(source: Path) -> None:
             for member in members:
                 if member.filename.endswith("sharedStrings.xml") and member.file_size > MAX_SHARED_TEXTS:
                     raise BadFile("The XLSX file holds too much text to be unpacked. Save the sheet as CSV instead.")
-                if member.filename.endswith((".xml", ".rels")):
+                # By its content: a part may have any name, and pictures are none of ours.
+                with archive.open(member) as file:
+                    is_markup = file.read(_LOOKED_AT).replace(b"\x00", b"").lstrip(_BEFORE_MARKUP).startswith(b"<")
+                if is_markup:
                     with archive.open(member) as file:
-                        # Without NUL bytes a declaration in UTF-16 reads like one in UTF-8.
-                        if re.search(rb"<!(DOCTYPE|ENTITY)", file.read(_LOOKED_AT).replace(b"\x00", b""), re.I):
-                            raise BadFile(
-                                "The XLSX file contains entity declarations, which are not read. Save it again."
-                            )
-    except zipfile.BadZipFile:
+                        check_markup(file)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
         raise BadFile("The file ends in .xlsx but is not an XLSX file. Save it again, or as CSV (UTF-8).") from None
 
 
