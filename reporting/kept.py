@@ -6,8 +6,8 @@ kept while nobody writes to its month: writers share a lock for a type and month
 itself and never waits for it. So what is kept was counted after every write that is not noted.
 
 Only numbers that are the same for everybody who may ask for them are kept: those of members who see all leads, by days of
-the organization's zone, filtered by choices and authors alone. All else is counted afresh, and so is today. Counts that one index answers alone
-never come here.
+the organization's zone, filtered by choices and authors alone. All else is counted afresh, and so is today. Counts that
+one index answers alone come here for long ranges only.
 """
 
 from __future__ import annotations
@@ -104,18 +104,23 @@ def by_day(
 
 
 def fill(
-    actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place], count: Count, *, known: bool = False
+    actor: Membership,
+    measure: Measure,
+    zone: ZoneInfo,
+    places: Sequence[Place],
+    count: Count,
+    worth: Callable[[], bool],
 ) -> None:
     """Keep the past days of the measure's selection that are missing: each month by itself, the latest first.
 
-    Months that somebody is writing to are left for the next time. `known`: nothing is done where no day is kept yet.
+    Months that somebody is writing to are left for the next time. `worth` is asked where no day is kept yet.
     """
     number = _number(actor, measure, zone, places)
     days = measure.selection.days
     if number is None or days is None:
         return
     found = _kept_days(number.kind, number.key, days)
-    if known and not found:
+    if not found and not worth():
         return
     today = timezone.now().astimezone(zone).date()
     missing = [day for day in _each(days) if day not in found and day < today]

@@ -52,12 +52,13 @@ def grouped(actor: Membership, measure: Measure, zone: ZoneInfo, dimensions: Seq
     A bucket's number is that of the boundary it starts at; times outside of all boundaries are left out by the caller's
     selection. A record whose field holds several values is in several groups. Days that are kept are not counted again.
     """
-    if _by_index(actor, measure, zone, [row.place for row in dimensions if not row.bounds]):
-        return _days_to_buckets(_counted(actor, measure, zone, dimensions, stored=True), dimensions, zone)
-    found = _kept(actor, measure, zone, dimensions)
+    by_index = _by_index(actor, measure, zone, [row.place for row in dimensions if not row.bounds])
+    found = None if by_index and _few(measure) else _kept(actor, measure, zone, dimensions)
     if isinstance(found, dict):
         return _of_kept(_unpacked(found, measure), measure, dimensions, zone)
     with kept.timed(found):
+        if by_index:
+            return _days_to_buckets(_counted(actor, measure, zone, dimensions, stored=True), dimensions, zone)
         return _counted(actor, measure, zone, dimensions, stored=False)
 
 
@@ -66,18 +67,23 @@ def keep(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[P
 
     `known`: only bring up to date what is kept.
     """
-    if _by_index(actor, measure, zone, places):
-        return
-    if not known:
-        start = time.monotonic()
-        _counted(actor, measure, zone, [Dimension(place=place) for place in places], stored=False)
-        if (time.monotonic() - start) * 1000 <= kept.KEEP_AFTER_MS:
-            return
-    kept.fill(actor, measure, zone, places, _fresh(actor, zone), known=known)
+
+    def slow() -> bool:
+        start, by_index = time.monotonic(), _by_index(actor, measure, zone, places)
+        _counted(actor, measure, zone, [Dimension(place=place) for place in places], stored=by_index)
+        return (time.monotonic() - start) * 1000 > kept.KEEP_AFTER_MS
+
+    kept.fill(actor, measure, zone, places, _fresh(actor, zone), (lambda: False) if known else slow)
+
+
+def _few(measure: Measure) -> bool:
+    """Return whether an index is as fast as what is kept of these days."""
+    days = measure.selection.days
+    return days is not None and (days.end - days.start).days < kept.MOST_AT_ONCE
 
 
 def _by_index(actor: Membership, measure: Measure, zone: ZoneInfo, places: Sequence[Place | None]) -> bool:
-    """Return whether the index that has the day and the author answers: as fast as reading what is kept."""
+    """Return whether the index that has the day and the author answers alone."""
     author = measure.selection.source.column("created_by")
     return (
         measure.aggregate is COUNT

@@ -198,6 +198,7 @@ def measure(leads: int, activities: int, table: Table) -> Table:
                 f"comparison of six counts, {days} days",
                 lambda filters=filters: sum(map(_whole, comparison(actor, metrics, filters).totals)),
                 lambda h=hand: sum(h.of(kind).by_member() for kind in kinds[:6]),
+                lambda asks=asks: asks.fill([Asked(key) for key in keys[:6]], "comparison"),
             )
     return table
 
@@ -212,20 +213,20 @@ class _Asks:
         self.tiles(name, [asked], by_hand)
 
     def tiles(self, name: str, asked: list[Any], by_hand: Callable[[], Any]) -> None:
-        self.table.line(f"{name}{self.words}", lambda: sum(map(self._ask, asked)), by_hand, lambda: self._fill(asked))
+        self.table.line(f"{name}{self.words}", lambda: sum(map(self._ask, asked)), by_hand, lambda: self.fill(asked))
 
     def _ask(self, asked: Any) -> int:
         from reporting.queries import tile_series, tuned
 
         return _whole(tile_series(self.actor, tuned(self.actor, asked, self.known), self.filters).total)
 
-    def _fill(self, asked: list[Any]) -> None:
+    def fill(self, asked: list[Any], kind: str = "overview") -> None:
         from reporting.filling import fill
 
         period = self.filters.period
         days = (period.previous.start.isoformat(), period.end.isoformat())
         for each in asked:
-            fill(self.actor.pk, each.metric, each.options, [], *days, "overview")
+            fill(self.actor.pk, each.metric, each.options, [], *days, kind)
 
 
 def _whole(value: Any) -> int:
