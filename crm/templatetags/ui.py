@@ -107,7 +107,7 @@ def _relative(moment: datetime, now: datetime) -> str:
     minutes = int(abs(now - moment) / timedelta(minutes=1))
     days = abs((now.date() - moment.date()).days)
     if minutes < 1:
-        return "just now"
+        return "just now" if now - moment > timedelta(seconds=-5) else "in a moment"
     if minutes < 60:
         return f"{minutes} min ago" if past else f"in {minutes} min"
     if days == 0:
