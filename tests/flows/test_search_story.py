@@ -111,9 +111,9 @@ def page(story_app: LiveApp, browser: Any) -> Any:
 
 
 def add(page: Any, path: str, name: str) -> None:
-    """Choose an entry of an *Add* list by typing it."""
+    """Choose an entry of an *Add* list by its words, which come at once: the list is drawn once, not for each letter."""
     page.locator(f"#add-{path} .ts-control").click()
-    page.keyboard.type(name)
+    page.keyboard.insert_text(name)
     changed(page, lambda: page.keyboard.press("Enter"))
 
 
@@ -121,8 +121,7 @@ def changed(page: Any, act: Callable[[], Any]) -> None:
     """Do something that asks the server, and wait until its answer stands."""
     with page.expect_response(lambda response: "/?" in response.url):
         act()
-    while page.locator(".htmx-request, .htmx-swapping, .htmx-settling").count():
-        page.wait_for_timeout(30)
+    page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
 
 
 def focus(page: Any, path: str) -> None:
@@ -137,7 +136,7 @@ def pick(page: Any, path: str, *names: str) -> None:
     """Choose values of a condition by typing them."""
     focus(page, path)
     for name in names:
-        page.keyboard.type(name)
+        page.keyboard.insert_text(name)
         changed(page, lambda: page.keyboard.press("Enter"))
     page.keyboard.press("Escape")
 
