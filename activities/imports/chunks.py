@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from activities.imports.runs import State, can_resume, path_of, require_state, resource_of
-from activities.imports.upload import remove_old_files
+from activities.imports.upload import remove_file, remove_old_files
 from activities.queries import type_catalog
 from crm import events
 from crm.bulk import insert_rows
@@ -93,6 +93,8 @@ def _stop(actor: Membership, run: ImportRun, state: str, from_states: tuple[str,
         locked.finished_at = timezone.now() if state == State.CANCELLED else None
         locked.save(update_fields=["state", "finished_at"])
         events.record(actor, "updated", "import", run.pk, changed=["state"], after={"state": state})
+        if state == State.CANCELLED:  # nothing reads its file again
+            transaction.on_commit(lambda: remove_file(run))
     run.state, run.finished_at = locked.state, locked.finished_at
 
 
@@ -140,7 +142,9 @@ def door_of(run: ImportRun) -> AbstractContextManager[None]:
 
 
 def _fail(run_id: int, message: str) -> None:
-    ImportRun.objects.filter(pk=run_id).update(state=State.FAILED, message=message, finished_at=timezone.now())
+    # One that was cancelled meanwhile stays cancelled.
+    runs = ImportRun.objects.filter(pk=run_id, state__in=(State.RUNNING, State.CHECKING))
+    runs.update(state=State.FAILED, message=message, finished_at=timezone.now())
 
 
 def run_now(actor: Membership, run: ImportRun, *, check: bool = False) -> ImportRun:

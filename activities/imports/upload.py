@@ -114,8 +114,13 @@ def _options_of(table: Table) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def remove_file(run: ImportRun) -> None:
+    """Remove the upload of a run that needs it no more."""
+    (Path(settings.MEDIA_ROOT) / run.file_path).unlink(missing_ok=True)
+
+
 def remove_old_files(days: int = UNDO_DAYS) -> None:
     """Remove uploads of runs that ended more than `days` ago."""
     old = timezone.now() - timedelta(days=days)
     for run in ImportRun.unscoped.filter(date_created__lt=old).exclude(state__in=(State.RUNNING, State.CHECKING)):
-        (Path(settings.MEDIA_ROOT) / run.file_path).unlink(missing_ok=True)
+        remove_file(run)

@@ -12,7 +12,7 @@ from typing import Any
 from crm.imports.files import MAX_COLUMNS, MAX_ROWS, BadFile
 from crm.imports.markup import check_markup
 
-MAX_UNZIPPED = 400 * 1024 * 1024
+MAX_UNZIPPED = 400_000_000
 # The texts of all cells are one part of the file that must be in memory while it is read.
 MAX_SHARED_TEXTS = 30_000_000
 _LOOKED_AT = 4096

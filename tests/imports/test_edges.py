@@ -195,6 +195,17 @@ def test_a_run_that_broke_says_so_and_goes_on(ours: Tenant, monkeypatch: pytest.
     assert imports.run_now(ours.admin, run).counts == {"create": 5}
 
 
+def test_a_cancelled_run_keeps_no_file(ours: Tenant, django_capture_on_commit_callbacks: Any, tmp_path: Path) -> None:
+    run = check(ours, lines(2))
+    assert len(list(tmp_path.rglob("*.csv"))) == 1
+    with django_capture_on_commit_callbacks(execute=True):
+        imports.cancel_run(ours.admin, run)
+    assert not list(tmp_path.rglob("*.csv"))
+    imports.work(run.organization_id, run.pk)  # a job that was under way
+    run.refresh_from_db()
+    assert run.state == "cancelled" and not imports.can_resume(run)
+
+
 def test_a_run_is_not_checked_again_once_it_wrote(ours: Tenant) -> None:
     run = imports.run_now(ours.admin, check(ours, lines(1)))
     for act in (imports.begin_check, imports.begin_run, imports.pause_run, imports.cancel_run):
