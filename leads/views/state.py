@@ -25,7 +25,7 @@ from crm.models import Membership
 from leads.models import SmartView
 from leads.queries import smart_view_for
 from leads.search import columns as shown
-from leads.search.builder import Group, Writer, apply, from_form, mark_error, number_paths, settle
+from leads.search.builder import Condition, Group, Writer, apply, from_form, mark_error, number_paths, settle
 from leads.search.language import Query, object_type_of, parse
 from leads.search.reading import from_tree
 from leads.search.run import Page, count, run
@@ -117,12 +117,17 @@ class State:
         """Return the list's own columns; of one type of activities, those of its fields as well."""
         if self.kind.lists != SmartView.Lists.ACTIVITIES:
             return self.kind.columns
-        chosen = self.filters.parameters().get("type", "")
+        chosen = self.filters.parameters().get("type", "") or self._one_type()
         named = next((kind for kind in self.types if kind.public_id == chosen), None)
         if named is None:
             return self.kind.columns
         uses = [one for one in self.source.custom_fields(self.actor) if named.fieldset_id in one.fieldset_ids]
         return ("type", "lead", *(one.field.public_id for one in uses[:8]), "user", "activity_at")
+
+    def _one_type(self) -> str:
+        """Return the type of activities that a condition of the search asks for, when it is one: a saved view has it there."""
+        named = [part.values for part in self.root.children if isinstance(part, Condition) and _is_type(part)]
+        return named[0][0] if self.root.match == "all" and len(named) == 1 and len(named[0]) == 1 else ""
 
     @property
     def is_search(self) -> bool:
@@ -160,6 +165,10 @@ class State:
             return count(self.actor, self.query, text=self.text, tz=self.filters.zone)
         except (InvalidInput, TooMuch):
             return None
+
+
+def _is_type(part: Condition) -> bool:
+    return part.name == "custom_activity_type_id" and part.op == "any"
 
 
 def object_types(types: Sequence[Any]) -> dict[str, str]:

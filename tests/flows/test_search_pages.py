@@ -98,6 +98,15 @@ def test_contacts_and_activities_are_searched_the_same_way(world: World) -> None
     labels = [head.label for head in rows.context["heads"]]
     assert labels == ["Type", "Lead", "Qualified", "CRM", "Users", "Next step", "User", "When"]
     assert [row.cells[1].cell.text for row in rows.context["rows"]] == ["Acme", "Bluth", "Cyberdyne"]
+    # A view saved of it lists the same columns.
+    data = {
+        "lists": "custom_activity",
+        "name": "Calls",
+        "state": rows.context["state"].query_string(),
+        "sharing": "private",
+    }
+    opened = client.get(client.post(at(ours, "leads:smart_view_save"), data)["Location"])
+    assert [head.label for head in opened.context["heads"]] == labels and opened.context["total"] == 3
     empty = client.get(at(ours, "activities:list"), {"type": "actitype_nope"})
     assert empty.context["total"] == 0
 
