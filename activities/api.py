@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from ninja import Router
 
-from activities.api_objects import activities_json
+from activities.api_objects import ActivityRow, activities_json, list_activities_of
 from activities.builtin import BUILTINS
 from activities.models import Activity
 from activities.queries import TypeInfo, activity_for, type_catalog, visible_with_drafts
@@ -23,7 +23,6 @@ from crm.api import (
     empty_list,
     flag,
     listed,
-    listing,
     member_user,
     moment,
     numbers,
@@ -106,7 +105,7 @@ def list_activities(request: HttpRequest) -> Any:
         return empty_list()
     words = listed(request, "_type")
     rows, order = activity_rows(request, None if words is None else _types_named(request, words))
-    return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
+    return list_activities_of(request, rows.order_by(*order))
 
 
 @router.get("/activity/custom/", summary="List custom activities", openapi_extra=shows(
@@ -120,7 +119,7 @@ def list_custom(request: HttpRequest) -> Any:
         types = [row for row in types if row.public_id in named]
     rows, order = activity_rows(request, types)
     if "_cursor" not in request.GET:
-        return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
+        return list_activities_of(request, rows.order_by(*order))
     if request.GET.get("_order_by") or request.GET.get("_skip"):
         raise InvalidInput(fields={"_cursor": "A cursor has its own order: leave _order_by and _skip out."})
     return _cursor_page(request, rows, request.GET["_cursor"])
@@ -137,7 +136,8 @@ def _cursor_page(request: HttpRequest, rows: QuerySet[Activity], cursor: str) ->
         except (TypeError, ValueError):
             raise InvalidInput(fields={"_cursor": "The cursor is broken. Start from the first page."}) from None
         rows = rows.filter(Q(date_created__lt=at) | Q(date_created=at, pk__lt=pk))
-    found = list(rows.order_by("-date_created", "-pk")[: limit + 1])
+    columns = rows.order_by("-date_created", "-pk").values_list(*ActivityRow._fields)
+    found = list(map(ActivityRow._make, columns[: limit + 1]))
     page, more = found[:limit], len(found) > limit
     following = encode_cursor(page[-1].date_created.isoformat(), page[-1].pk) if more and page else None
     return {"data": activities_json(request, page), "has_more": more, "cursor_next": following}

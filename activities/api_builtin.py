@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Router
 
 from activities.api import LIST_QUERY, activity_rows, update_from, who_and_when
-from activities.api_objects import activities_json
+from activities.api_objects import activities_json, list_activities_of
 from activities.api_shapes import MORE, check_body, direction_of, more_given, plain_text
 from activities.builtin import BUILTINS
 from activities.models import Activity
@@ -18,7 +18,6 @@ from activities.services.activities import delete_activity, log_activity
 from activities.services.status_entries import delete_status_change, log_status_change
 from crm.api import (
     Body,
-    listing,
     moment,
     shows,
 )  # fmt: skip
@@ -98,7 +97,7 @@ def _serve(slug: str) -> None:
         {"data": [{**example, **fields}], "has_more": False}, query=LIST_QUERY))  # fmt: skip
     def list_kind(request: HttpRequest) -> Any:
         rows, order = activity_rows(request, [_kind(request, slug)])
-        return listing(request, rows.order_by(*order), lambda page: activities_json(request, page))
+        return list_activities_of(request, rows.order_by(*order))
 
     @router.get(
         path + "{activity_id}/",

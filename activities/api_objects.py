@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from activities.api_shapes import shaped
@@ -16,6 +18,7 @@ from crm.api import (
     Wanted,
     custom_json,
     gates,
+    listing,
     lookups,
     name_of,
     renders,
@@ -30,7 +33,42 @@ from crm.permissions import Perm, can_view_field, can_view_type, has
 from leads.api_objects import smart_fields
 
 
-def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict[str, Any]]:
+class ActivityRow(NamedTuple):
+    """What lists read of an activity: its columns, without the cost of a model's object. Fields are named as the model's."""
+
+    pk: int
+    lead_id: int
+    type_id: int
+    contact_id: int | None
+    user_id: int | None
+    created_by_id: int | None
+    updated_by_id: int | None
+    date_created: datetime
+    date_updated: datetime
+    activity_at: datetime
+    published_at: datetime | None
+    pinned_at: datetime | None
+    external_id: str | None
+    status: str
+    values: dict[str, Any]
+    draft_data: dict[str, Any] | None
+
+    @property
+    def public_id(self) -> str:
+        return ids.encode("acti", self.pk)
+
+    @property
+    def is_draft(self) -> bool:
+        return self.status == Activity.Status.DRAFT
+
+
+def list_activities_of(request: HttpRequest, rows: QuerySet[Activity]) -> dict[str, Any]:
+    """Return the page of these activities that the query string asks for."""
+    columns = rows.values_list(*ActivityRow._fields)
+    return listing(request, columns, lambda page: activities_json(request, map(ActivityRow._make, page)))
+
+
+def activities_json(request: HttpRequest, rows: Iterable[Activity | ActivityRow]) -> list[dict[str, Any]]:
     """Return activities of any type; members are loaded once for all of them."""
     types, fields = type_catalog(request.organization), catalog(request.organization)
     own, rows = request.organization.public_id, list(rows)
@@ -42,7 +80,7 @@ def activities_json(request: HttpRequest, rows: Iterable[Activity]) -> list[dict
     return found
 
 
-def _name_imports(rows: Sequence[Activity], shown: Sequence[dict[str, Any]]) -> None:
+def _name_imports(rows: Sequence[Activity | ActivityRow], shown: Sequence[dict[str, Any]]) -> None:
     """Say from which import a lead came where its first entry is shown: the event of its making knows."""
     made = {
         row.lead_id: entry
@@ -56,7 +94,7 @@ def _name_imports(rows: Sequence[Activity], shown: Sequence[dict[str, Any]]) -> 
 
 
 def _activity_json(
-    request: HttpRequest, row: Activity, kind: TypeInfo, uses: Sequence[Use], organization_id: str
+    request: HttpRequest, row: Activity | ActivityRow, kind: TypeInfo, uses: Sequence[Use], organization_id: str
 ) -> dict[str, Any]:
     values = row.values if row.draft_data is None else _with_typed(request, uses, row)
     custom = kind.is_custom
@@ -90,12 +128,12 @@ def _activity_json(
     return common
 
 
-def _with_typed(request: HttpRequest, uses: Iterable[Use], row: Activity) -> dict[str, Any]:
+def _with_typed(request: HttpRequest, uses: Iterable[Use], row: Activity | ActivityRow) -> dict[str, Any]:
     """Return a draft's values with the part of what was typed in the page that is valid."""
-    found = dict(row.values)
+    found, typed = dict(row.values), row.draft_data or {}
     at = lookups(request).at(row.lead_id)
     for use in uses:
-        raw = row.draft_data.get(use.field.public_id)
+        raw = typed.get(use.field.public_id)
         if is_blank(raw):
             continue
         try:
@@ -106,7 +144,7 @@ def _with_typed(request: HttpRequest, uses: Iterable[Use], row: Activity) -> dic
 
 
 def _builtin_json(
-    request: HttpRequest, kind: TypeInfo, uses: Sequence[Use], row: Activity, values: Mapping[str, Any]
+    request: HttpRequest, kind: TypeInfo, uses: Sequence[Use], row: Activity | ActivityRow, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for use in uses:

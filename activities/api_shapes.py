@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from activities.models import Activity
 from crm import ids
 from crm.api import lookups, moment, stamp, words
 from crm.customfields.catalog import Use, catalog
@@ -141,7 +140,7 @@ def direction_of(slug: str, given: Mapping[str, Any]) -> dict[str, str]:
 
 
 # --- what is answered -------------------------------------------------------------------------------------------------
-def shaped(slug: str, found: dict[str, Any], row: Activity, asked: frozenset[str] | None) -> dict[str, Any]:
+def shaped(slug: str, found: dict[str, Any], row: Any, asked: frozenset[str] | None) -> dict[str, Any]:
     """Return a built-in kind's keys: our fields' (`found`), and what Close's clients read besides."""
     kept = held_of(found.pop(MORE, None))
     extra = EXTRAS.get(slug)
@@ -177,7 +176,8 @@ def plain_text(markup: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
 
 
-_SHAPES: dict[str, Callable[[dict[str, Any], Activity], dict[str, Any]]] = {
+# Each takes a kind's keys and the activity, or the row of it.
+_SHAPES: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "note": lambda found, row: {**found, "note": found["note"] or "", "note_html": found["note_html"] or _html("")},
     "call": lambda found, row: {
         **found, "remote_phone": found["phone"], "remote_phone_formatted": found["phone"],
