@@ -202,8 +202,8 @@ def period_from(actor: Membership, given: Any, *, zone: ZoneInfo | None = None) 
     today = timezone.now().astimezone(zone).date()
     first = None
     if name == "all-time":
-        oldest = visible_activities(actor).aggregate(oldest=Min("date_created"))["oldest"]
-        first = oldest.astimezone(zone).date() if oldest else today
+        oldest = visible_activities(actor).aggregate(recorded=Min("date_created"), happened=Min("activity_at"))
+        first = min((found.astimezone(zone).date() for found in oldest.values() if found), default=today)
         first = max(first, today.replace(year=today.year - 29, day=1))
     return relative_period(name, today, zone, week_start, first)
 

@@ -18,6 +18,7 @@ from crm.permissions import Perm
 from reporting import filling, services
 from reporting.goals import progress
 from reporting.metrics.aggregates import LEADS
+from reporting.metrics.kinds import Measured
 from reporting.models import Report
 from reporting.queries import Series, Tuned, filters_from, plain, tile_series, tiles_of, tuned, visible_tiles
 from reporting.queries.asked import WIDTHS, Filters
@@ -31,6 +32,7 @@ from reporting.views.shown import (
     days_text,
     given_of,
     holds_id,
+    is_all_time,
     number_text,
     query_of,
     read_filters,
@@ -41,6 +43,7 @@ from reporting.views.shown import (
 )
 
 MOST_CROSSING = 4  # lines that one can still follow with the eye
+LEAST_BARS = 12  # of all time
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,9 @@ def tile_context(
     years = period.start.year != period.end.year
     lines = [(line, holds_id(asked, line.holds)) for line in found.lines]
     rows = []
-    for place, bar in enumerate(found.bars):
+    all_time = is_all_time(given)
+    skipped = _bars_before(found) if all_time else 0
+    for place, bar in list(enumerate(found.bars))[skipped:]:
         label = bucket_label(bar.start, bar.end, found.step, years)
         cells = [
             _cell(line.values[place], unit, links.to(bar.start, bar.end, holds=holds)) for line, holds in lines
@@ -170,8 +175,16 @@ def tile_context(
         "goal_text": number_text(goal.shown_target, unit) if goal else "",
         "days": days_text(period.start, period.end),
         "period": period,
+        "all_time": all_time,
         "empty": not any(found.numbers) and not any(found.previous_numbers),
     }
+
+
+def _bars_before(found: Series) -> int:
+    """Return how many bars lie before the first record, as far as the chart keeps its least length."""
+    nothing = {None, found.metric.aggregate.empty} if isinstance(found.metric, Measured) else {None}
+    filled = (place for place, bar in enumerate(found.bars) if bar.value not in nothing)
+    return min(next(filled, 0), max(0, len(found.bars) - LEAST_BARS))
 
 
 def _cell(value: Decimal | None, unit: str, url: str) -> Cell:

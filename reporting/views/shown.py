@@ -121,6 +121,11 @@ def _zones(request: HttpRequest, members: Sequence[Membership], chosen: str) -> 
     return [own, *(Choice(name, f"days in {name}", name == chosen) for name in sorted(known))]
 
 
+def is_all_time(given: Mapping[str, Any]) -> bool:
+    """Return whether the range has nothing before it."""
+    return given.get("range") == "all-time" and not _custom(given)
+
+
 def _custom(given: Mapping[str, Any]) -> bool:
     return bool(given.get("start") or given.get("end"))
 

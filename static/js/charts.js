@@ -53,7 +53,10 @@ function scaleOf(unit, series) {
   return { by: 1, tick: unit === "%" ? (value) => `${plain(value)}%` : plain };
 }
 
-const plain = (value) => value.toLocaleString("en", Math.abs(value) >= 10000 ? { notation: "compact" } : { maximumFractionDigits: 2 });
+function plain(value) {
+  const size = Math.abs(value);
+  return value.toLocaleString("en", size >= 10000 ? { notation: "compact" } : size < 1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 2 });
+}
 
 function dataset(kind, { name, values }, at, names, { by }) {
   const hue = color(names[at % names.length]);

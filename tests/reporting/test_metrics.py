@@ -13,7 +13,7 @@ from crm.errors import InvalidInput
 from crm.models import Organization, Role, Team
 from crm.tenancy import scope
 from leads.services import create_lead
-from reporting.metrics import catalogue, metric_for
+from reporting.metrics import MetricCatalogue, catalogue, metric_for
 from reporting.queries import (
     Asked,
     Filters,
@@ -340,3 +340,44 @@ def test_a_lead_search_limits_the_whole_report(world) -> None:
         limited = Filters(filters_of(tenant).period, (), tree)
         assert series(tenant.admin, metric_for(tenant.admin, key_of(tenant)), limited).total == 1
         assert series(tenant.admin, metric_for(tenant.admin, "leads.created.all.count"), limited).total == 1
+
+
+def test_built_in_kinds_by_direction_and_outcome(world) -> None:
+    tenant = world.ours
+    with scope(tenant.organization):
+        types = MetricCatalogue(tenant.admin).types
+        for slug, custom in (
+            ("call", {"Direction": "outbound", "Disposition": "answered", "Duration": "60"}),
+            ("call", {"Direction": "outbound", "Disposition": "no-answer", "Duration": "0"}),
+            ("call", {"Direction": "inbound", "Disposition": "answered", "Duration": "30"}),
+            ("email", {"Direction": "outgoing"}),
+            *[("email", {"Direction": "incoming"})] * 2,
+            *[("sms", {"Direction": "outbound", "Text": "Hello"})] * 3,
+            ("sms", {"Direction": "inbound", "Text": "Hello"}),
+            ("note", {"Note": "Called twice"}),
+            ("meeting", {"Title": "Demo"}),
+        ):
+            log_activity(tenant.user, tenant.leads[0], types.builtin(slug), custom=custom)
+        expected = {
+            "calls.all.all.count": 3, "calls.outbound.all.count": 2, "calls.inbound.all.count": 1,
+            "calls.all.answered.count": 2, "calls.outbound.answered.count": 1, "calls.outbound.answered.share": 50,
+            "calls.inbound.no-answer.count": 0, "calls.all.no-answer.share": Decimal("33.3"),
+            "calls.all.all.sum_duration": 90, "calls.outbound.all.sum_duration": 60, "calls.all.all.avg_duration": 30,
+            "calls.all.all.median_duration": 30, "calls.all.all.min_duration": 0, "calls.all.all.max_duration": 60,
+            "emails.sent.all.count": 1, "emails.received.all.count": 2, "sms.sent.all.count": 3, "sms.received.all.count": 1,
+            "notes.created.all.count": 1, "meetings.created.all.count": 1, "leads.created.all.count": 3,
+            "leads.contacted.all.count": 1,
+        }  # fmt: skip
+        assert set(expected) <= set(catalogue(tenant.admin))
+        assert {key: value(tenant, key) for key in expected} == expected
+
+
+def test_all_time_begins_with_what_happened_first(world) -> None:
+    """What was recorded later than it happened counts on its own day."""
+    tenant = world.ours
+    with scope(tenant.organization):
+        long_ago = timezone.now() - timedelta(days=3000)
+        log_activity(tenant.user, tenant.leads[0], tenant.call, custom={}, activity_at=long_ago)
+        assert period_from(tenant.admin, {"range": "all-time"}).start == long_ago.date()
+        assert value(tenant, key_of(tenant, "occurred"), range="all-time") == 4
+        assert value(tenant, key_of(tenant), range="all-time") == 4

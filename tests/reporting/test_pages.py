@@ -389,3 +389,25 @@ def test_the_others_of_a_split_open_their_list(world: Any, monkeypatch: pytest.M
 )  # fmt: skip
 def test_changes_in_words(change: int, unit: str, words: str) -> None:
     assert change_text(change, unit) == words
+
+
+def test_bars_of_all_time_begin_with_the_first_record(world: Any) -> None:
+    """One type's oldest record is years before another's first: its bars begin where it does, at least twelve of them."""
+    tenant = world.ours
+    with scope(tenant.organization):
+        log_activity(
+            tenant.user, tenant.leads[0], tenant.call, custom={"CRM": "HubSpot"}, date_created=datetime(2016, 3, 14, 12, tzinfo=UTC)
+        )  # fmt: skip
+    client = sign_in(tenant.admin)
+
+    def shown(metric: str) -> tuple[list[str], str, bool]:
+        page = client.get(
+            f"{OURS}tile/?metric={metric}&range=all-time", headers={"HX-Request": "true"}
+        ).content.decode()
+        total = re.search(r'tp-figure"><a href="[^"]+">([^<]+)<', page)
+        return re.findall(r'<th scope="row" data-label="([^"]+)"', page), total[1] if total else "", "before:" in page
+
+    old, total, compared = shown(key_of(tenant))
+    assert (old[0], total, compared) == ("Mar 2016", "4", False)
+    new, total, compared = shown("leads.created.all.count")
+    assert (len(new), new[-1], total, compared) == (12, old[-1], "3", False)
