@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -81,7 +82,7 @@ def _run_context(request: HttpRequest, run: ImportRun) -> dict[str, Any]:
         "time_left": _time_left(run),
         "poll_url": base,
         "counts": _counts(run, labels, undone),
-        "rows": [_row(row) for row in page.rows],
+        "rows": _rows(request, page.rows),
         "shown": wanted,
         "previous_url": "" if page.previous is None else f"{base}?rows={wanted}&after={page.previous}",
         "next_url": "" if page.next is None else f"{base}?rows={wanted}&after={page.next}",
@@ -107,15 +108,26 @@ def _time_left(run: ImportRun) -> str:
     return "less than a minute left" if left < 60 else f"about {round(left / 60)} min left"
 
 
-def _row(row: ImportRow) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "word": WORDS.get(row.verdict, row.verdict),
-        "color": COLORS.get(row.verdict, "gray"),
-        "error": row.error,
-        "label": (row.before or {}).get("label", ""),
-        "changes": (row.before or {}).get("changes") or [],
-    }
+def _rows(request: HttpRequest, rows: list[ImportRow]) -> list[dict[str, Any]]:
+    """Return what to show of rows; those whose record is there name it and lead to it."""
+    slug = request.organization.slug
+    records = imports.records_of(request.actor, rows)
+    pages = {"lead": "leads:page", "activity": "activities:permalink"}
+    found = []
+    for row in rows:
+        record = records.get((row.object_type, row.object_id), "")
+        before = row.before or {}
+        found.append({
+            "number": row.number,
+            "word": WORDS.get(row.verdict, row.verdict),
+            "color": COLORS.get(row.verdict, "gray"),
+            "error": row.error,
+            "label": "" if record else before.get("label", ""),
+            "record": record,
+            "url": reverse(pages[row.object_type], args=[slug, imports.object_id_of(row)]) if record else "",
+            "changes": before.get("changes") or [],
+        })  # fmt: skip
+    return found
 
 
 @member_page(Perm.BULK_IMPORT)

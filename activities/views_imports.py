@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from activities import exports, imports
 from activities.imports.mapping import ON_EXISTING
+from activities.imports.upload import SHEET_ENDING
 from activities.queries import type_catalog, visible_types
 from crm.access import member_page
 from crm.errors import InvalidInput
@@ -200,4 +201,6 @@ def _map_context(request: HttpRequest, run: ImportRun, errors: dict[str, str]) -
         "may_customize": may_customize,
         "errors": {key: text for key, text in errors.items() if key not in headers},
         "wrong_columns": sum(key in headers for key in errors),
+        # A workbook became a file of ours; there is nothing to choose about how it is read.
+        "reads_text": not run.file_path.endswith(SHEET_ENDING),
     }

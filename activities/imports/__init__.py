@@ -12,6 +12,7 @@ from activities.imports.runs import (
     can_undo,
     failed_rows,
     object_id_of,
+    records_of,
     resource_of,
     run_for,
     runs_for,
@@ -24,6 +25,6 @@ from activities.imports.upload import TARGETS, reread, start_run
 __all__ = [
     "NEW_KINDS", "TARGETS", "Page",
     "begin_check", "begin_run", "begin_undo", "can_resume", "can_undo", "cancel_run", "failed_rows", "guess_options",
-    "object_id_of", "pause_run", "reread", "resource_of", "resume_all", "rows_to_undo", "run_for", "run_now", "runs_for", "set_mapping",
+    "object_id_of", "pause_run", "records_of", "reread", "resource_of", "resume_all", "rows_to_undo", "run_for", "run_now", "runs_for", "set_mapping",
     "start_run", "undo_run", "undo_work", "verdicts_of", "visible_runs", "work",
 ]  # fmt: skip

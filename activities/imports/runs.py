@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from activities.queries import visible_activities
 from activities.resources import ActivityResource
 from crm import ids
 from crm.errors import Conflict, InvalidInput, NotFound
@@ -20,6 +21,7 @@ from crm.imports.resource import CREATE, ERROR, UPDATE, Memory, Options, Settled
 from crm.models import ImportRow, ImportRun, Membership
 from crm.permissions import Perm, has
 from crm.tenancy import scope
+from leads.queries import visible_leads
 from leads.resources import LeadResource
 
 UNDO_DAYS = 30
@@ -54,6 +56,18 @@ def object_id_of(row: ImportRow) -> str | None:
     return (
         ids.encode({"activity": "acti"}.get(row.object_type, row.object_type), row.object_id) if row.object_id else None
     )
+
+
+def records_of(actor: Membership, rows: Sequence[ImportRow]) -> dict[tuple[str, int | None], str]:
+    """Return what the rows made, changed or kept, in words, by type and id; what the actor does not see is not there."""
+    named: dict[tuple[str, int | None], str] = {}
+    if wanted := {row.object_id for row in rows if row.object_type == "lead" and row.object_id}:
+        for pk, name in visible_leads(actor).filter(pk__any=wanted).values_list("pk", "name"):
+            named["lead", pk] = name
+    if wanted := {row.object_id for row in rows if row.object_type == "activity" and row.object_id}:
+        found = visible_activities(actor).filter(pk__any=wanted).values_list("pk", "type__name", "lead__name")
+        named |= {("activity", pk): f"{kind} · {lead}" for pk, kind, lead in found}
+    return named
 
 
 @dataclass(frozen=True)

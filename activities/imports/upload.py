@@ -27,6 +27,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+SHEET_ENDING = ".sheet.csv"  # of what a workbook became
 _TOO_LARGE = f"The file is larger than {MAX_BYTES / 1e6:,.0f} MB. Split it."
 TARGETS = {"activities": "Activities, one per row", "leads": "Leads and contacts, one contact per row"}
 
@@ -45,7 +46,7 @@ def start_run(
     try:
         _keep(content, path)
         if file_name.lower().endswith((".xlsx", ".xlsm")):
-            sheet = path.with_suffix(".sheet.csv")
+            sheet = path.with_suffix(SHEET_ENDING)
             try:
                 xlsx_to_csv(path, sheet)
             finally:
@@ -54,7 +55,7 @@ def start_run(
         table = inspect(path, encoding=encoding, delimiter=delimiter)
     except BadFile:
         path.unlink(missing_ok=True)
-        path.with_suffix(".sheet.csv").unlink(missing_ok=True)
+        path.with_suffix(SHEET_ENDING).unlink(missing_ok=True)
         raise
     with transaction.atomic():
         run = ImportRun.objects.create(
@@ -73,6 +74,8 @@ def reread(actor: Membership, run: ImportRun, encoding: str, delimiter: str) -> 
     """Read the file again with another encoding or delimiter. Raises `BadFile`."""
     authorize(has(actor, Perm.BULK_IMPORT))
     require_state(run, State.UPLOADED, State.CHECKED)
+    if run.file_path.endswith(SHEET_ENDING):
+        raise InvalidInput("A workbook says itself how it is read.")
     table = inspect(path_of(run), encoding=encoding, delimiter=delimiter)
     run.options |= _options_of(table)
     for guessed in ("day_first", "decimal_comma"):

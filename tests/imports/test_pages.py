@@ -13,6 +13,8 @@ from openpyxl import Workbook
 from activities import imports
 from activities.imports import upload as uploading
 from activities.models import Activity
+from activities.services.activities import update_activity
+from crm import events
 from crm.imports import files, receiving
 from crm.models import ImportRun
 from crm.tenancy import scope
@@ -63,7 +65,11 @@ def test_the_whole_way(world: World) -> None:
     assert "Import 1 row<" in checked and "There is no lead “Nobody”." in checked
     result = client.post(f"{BASE}{run.public_id}/", {"action": "start"})
     assert work(world.ours).state == "done"
-    assert "The import is done." in client.get(result.headers["Location"]).content.decode()
+    done = client.get(result.headers["Location"]).content.decode()
+    with scope(world.ours.organization):
+        made = Activity.objects.get(external_id="p-1")
+    link = f'<a href="/o/ours/activities/{made.public_id}/">Qualifying call · Acme</a>'
+    assert "The import is done." in done and link in done
     failed = b"".join(client.get(f"{BASE}{run.public_id}/failed.csv").streaming_content).decode()
     assert "p-2" in failed and "p-1" not in failed
     client.post(f"{BASE}{run.public_id}/undo/")
@@ -72,6 +78,27 @@ def test_the_whole_way(world: World) -> None:
     imports.undo_work(world.ours.organization.pk, run.pk)
     with scope(world.ours.organization):
         assert not Activity.objects.filter(external_id="p-1").exists()
+    assert made.public_id not in client.get(f"{BASE}{run.public_id}/").content.decode()
+
+
+def test_what_an_undo_keeps_is_listed_and_leads_to_the_record(world: World) -> None:
+    client, ours = signed_in(world.ours.admin), world.ours
+    page = upload(client, TEXT.replace("Nobody", "Bluth").encode()).headers["Location"]
+    run = ImportRun.unscoped.latest("pk")
+    targets = {f"target_{n}": run.options["mapping"][header] for n, header in enumerate(run.options["headers"])}
+    client.post(page, {"action": "check", **targets})
+    work(ours)
+    client.post(f"{BASE}{run.public_id}/", {"action": "start"})
+    assert work(ours).counts == {"create": 2}
+    with scope(ours.organization), events.door("page"):
+        kept = Activity.objects.get(external_id="p-2")
+        update_activity(ours.superuser, kept, custom={"Users": "6"})
+    client.post(f"{BASE}{run.public_id}/undo/")
+    imports.undo_work(ours.organization.pk, run.pk)
+    shown = client.get(f"{BASE}{run.public_id}/?rows=kept").content.decode()
+    assert "1 record was changed after the import and is kept." in shown
+    assert f'<a href="/o/ours/activities/{kept.public_id}/">Qualifying call · Bluth</a>' in shown
+    assert client.get(f"/o/ours/activities/{kept.public_id}/").headers["Location"].endswith(f"#{kept.public_id}")
 
 
 def test_a_bad_file_comes_back_with_its_sentence(world: World) -> None:
@@ -86,6 +113,9 @@ def test_a_workbook_goes_in_as_it_is(world: World) -> None:
     book.save(content)
     client = signed_in(world.ours.admin)
     page = upload(client, content.getvalue(), "calls.XLSX").headers["Location"]
+    assert "Delimiter" not in client.get(page).content.decode(), "a workbook says itself how it is read"
+    reread = client.post(page, {"action": "reread", "encoding": "cp1252", "delimiter": ";"})
+    assert reread.status_code == 422 and "A workbook says itself how it is read." in reread.content.decode()
     run = ImportRun.unscoped.latest("pk")
     targets = {f"target_{n}": run.options["mapping"][header] for n, header in enumerate(run.options["headers"])}
     client.post(page, {"action": "check", "type_id": world.ours.call.public_id, **targets})
@@ -148,7 +178,7 @@ def test_pages_cost_the_same_queries_however_much_they_list(world: World, django
     upload(client, TEXT.encode())
     first = ImportRun.unscoped.latest("pk")
     client.get(BASE)
-    home, matching, result = 7, 7, 8
+    home, matching, result = 7, 7, 9
     with django_assert_num_queries(home):
         client.get(BASE)
     for number in range(3):
@@ -159,13 +189,14 @@ def test_pages_cost_the_same_queries_however_much_they_list(world: World, django
     for one in (first, run):
         with django_assert_num_queries(matching):
             client.get(f"{BASE}{one.public_id}/map/")
-    for one, rows in ((first, TEXT), (run, TEXT + "Qualifying call,Acme,p-9,5\n" * 3)):
+    # Rows that are about records name them: one statement more than rows that are about none yet.
+    for one, rows, checked in ((first, TEXT, 8), (run, TEXT + "Qualifying call,Acme,p-9,5\n" * 3, 9)):
         page = upload(client, rows.encode())
         one = ImportRun.unscoped.latest("pk")
         targets = {f"target_{n}": one.options["mapping"][header] for n, header in enumerate(one.options["headers"])}
         checking = client.post(page.headers["Location"], {"action": "check", **targets}).headers["Location"]
         work(world.ours)
-        with django_assert_num_queries(result):
+        with django_assert_num_queries(checked):
             client.get(checking)
         client.post(f"{BASE}{one.public_id}/", {"action": "start"})
         work(world.ours)
