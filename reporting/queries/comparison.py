@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from crm.members import members_of
-from crm.models import Membership, Team
+from crm.models import Membership, Team, User
 from reporting.metrics import Metric
 from reporting.metrics.kinds import Measure
 from reporting.metrics.selections import Days, member_labels
@@ -20,13 +20,15 @@ Pair = tuple[Decimal | None, Decimal | None]  # this period, the previous one
 
 @dataclass(frozen=True)
 class Row:
-    """One member's or team's line; `cells` and `previous` in the order of the metrics."""
+    """One member's or team's line; `cells` and `previous` in the order of the metrics. `only`: the members of the team
+    that the report is limited to; empty for all of them."""
 
     member: Membership | None
     cells: tuple[Decimal | None, ...]
     previous: tuple[Decimal | None, ...] = ()
     team: Team | None = None
     former: bool = False
+    only: tuple[User, ...] = ()
 
     @property
     def name(self) -> str:
@@ -36,6 +38,11 @@ class Row:
     def public_id(self) -> str:
         """The id that limits a list to this row."""
         return self.member.user.public_id if self.member else self.team.public_id if self.team else ""
+
+    @property
+    def users(self) -> list[str]:
+        """The ids that limit a list to what this row counts."""
+        return [user.public_id for user in self.only] or [self.public_id]
 
     @property
     def is_zero(self) -> bool:
@@ -63,7 +70,7 @@ def comparison(
     """Return members (or teams) × metrics with totals, and the same numbers of the previous equal period when asked.
 
     One statement per measure, and one more for totals of what does not add up. Former members have a row when they
-    have a number. Numbers of nobody (imports without author) count in the total.
+    have a number, teams when one of the members that the report is limited to is in them. Numbers of nobody (imports without author) count in the total.
     """
     columns = [_Column(actor, metric, filters, previous) for metric in metrics]
     rows = _teams(actor, columns, filters) if teams else _members(actor, columns, filters)
@@ -94,11 +101,13 @@ def _members(actor: Membership, columns: Sequence[_Column], filters: Filters) ->
 def _teams(actor: Membership, columns: Sequence[_Column], filters: Filters) -> list[Row]:
     rows = []
     for team in Team.objects.order_by("name", "pk").prefetch_related("members"):
-        numbers = {user.pk for user in team.members.all()}
-        if filters.user_ids:
-            numbers &= set(filters.user_ids)
-        pairs = [column.of_team(tuple(sorted(numbers))) for column in columns]
-        rows.append(_row(None, team, pairs, columns))
+        members = list(team.members.all())
+        only = tuple(user for user in members if user.pk in filters.user_ids)
+        if filters.user_ids and not only:
+            continue
+        numbers = sorted(user.pk for user in only or members)
+        pairs = [column.of_team(tuple(numbers)) for column in columns]
+        rows.append(replace(_row(None, team, pairs, columns), only=only))
     return rows
 
 

@@ -138,9 +138,8 @@ def _shown(request: HttpRequest, report: Report | None, given: dict[str, Any], f
         columns.append(Column(asked, tile_id, url, "descending" if descending else "ascending" if ascending else ""))
     lines = []
     for row in rows:
-        users = [row.public_id]
         pairs = [
-            _pair(asked, links[i], row.cells[i], row.previous[i] if row.previous else None, users, table.largest[i])
+            _pair(asked, links[i], row.cells[i], row.previous[i] if row.previous else None, row.users, table.largest[i])
             for i, (_, asked) in enumerate(chosen)
         ]
         lines.append((row, pairs))

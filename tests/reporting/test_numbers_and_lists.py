@@ -14,13 +14,14 @@ from activities.models import Activity
 from activities.services.activities import log_activity
 from activities.services.types import create_type
 from crm.customfields.services import create_field
-from crm.models import FieldSet, Role
+from crm.models import FieldSet, Role, Team
 from crm.tenancy import scope
 from leads.services import update_lead
 from reporting import kept
 from reporting.metrics import MetricCatalogue
 from reporting.periods import Period
 from reporting.queries import Asked, Filters, comparison, records_behind, series, tuned
+from reporting.queries.asked import users_from
 from reporting.queries.overview import Series
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland", "America/Santiago")
@@ -65,6 +66,12 @@ def busy(world: Any) -> Any:
         tenant.restricted.role = Role.objects.create(
             organization=tenant.organization, name="Own leads", permissions=[], visibility_fields=[owner.pk]
         )
+        for name, members in (
+            ("Sales", (tenant.user, tenant.admin)),
+            ("Support", (tenant.admin, tenant.superuser)),
+            ("New", ()),
+        ):
+            Team.objects.create(organization=tenant.organization, name=name).members.set(row.user for row in members)
         for number, moment in enumerate(MOMENTS):
             who = (tenant.user, tenant.admin, tenant.superuser)[number % 3]
             setter = [tenant.user.user.public_id, tenant.admin.user.public_id][: number % 3]
@@ -156,6 +163,9 @@ def _check_rows(viewer: Any, asked: Any, filters: Filters) -> None:
         own = Filters(filters.period, (row.member.user_id,), filters.leads)
         assert row.cells[0] == records_behind(viewer, asked.metric, own).page(viewer).total
     assert table.totals[0] == records_behind(viewer, asked.metric, filters).page(viewer).total
+    for row in comparison(viewer, [asked.metric], filters, teams=True).rows:
+        own = Filters(filters.period, users_from(row.users), filters.leads)
+        assert row.cells[0] == records_behind(viewer, asked.metric, own).page(viewer).total
 
 
 @settings(

@@ -411,3 +411,25 @@ def test_bars_of_all_time_begin_with_the_first_record(world: Any) -> None:
     assert (old[0], total, compared) == ("Mar 2016", "4", False)
     new, total, compared = shown("leads.created.all.count")
     assert (len(new), new[-1], total, compared) == (12, old[-1], "3", False)
+
+
+def test_a_team_of_a_report_for_some_members_opens_their_records_alone(world: Any) -> None:
+    tenant = world.ours
+    with scope(tenant.organization):
+        sales = Team.objects.create(organization=tenant.organization, name="Sales")
+        sales.members.set([tenant.user.user, tenant.admin.user])
+        Team.objects.create(organization=tenant.organization, name="Support").members.set([tenant.superuser.user])
+        log_activity(tenant.admin, tenant.leads[0], tenant.call, custom={})
+    client = sign_in(tenant.admin)
+
+    def table(users: str) -> dict[str, tuple[str, str]]:
+        page = client.get(f"{OURS}comparison/?rows=teams{users}").content.decode().split("<tbody>")[1]
+        found = re.findall(r'</svg> (\w+)</span>.*?<a class="tp-number" href="([^"]+)">([^<]+)<', page, re.DOTALL)
+        return {name: (number, html.unescape(address)) for name, address, number in found}
+
+    assert {name: number for name, (number, _) in table("").items()} == {"Sales": "4", "Support": "0"}
+    some = table(f"&users={tenant.admin.user.public_id}")
+    assert {name: number for name, (number, _) in some.items()} == {"Sales": "1"}
+    assert 'role="status">1</span>' in client.get(some["Sales"][1]).content.decode()
+    none = client.get(f"{OURS}comparison/?rows=teams&users={tenant.restricted.user.public_id}").content.decode()
+    assert "None of the chosen members is in a team." in none
