@@ -475,3 +475,48 @@ def test_what_is_typed_while_an_answer_is_on_its_way_stays(page: Any) -> None:
         page.wait_for_timeout(300)
         assert page.locator("#in-r-0-0-v").input_value() == ("91" if left_early else "9")
         page.locator(".tp-sentence", has_text="Users ≥ 91" if left_early else "Users > 9").wait_for()
+
+
+def test_views_of_contacts_and_of_activities(page: Any) -> None:
+    """Saved, counted beside their names, renamed, duplicated, taken off the sidebar and deleted, each without its records."""
+    base = f"{page.url.split('/o/')[0]}/o/acme"
+    sidebar = page.locator("#sidebar-smart-views a")
+
+    def more(entry: str) -> None:
+        page.locator("#search-menu > summary").click()
+        page.locator("#search-menu").get_by_text(entry, exact=True).click()
+
+    for lists, field, value, name, number in (
+        ("contacts", "Title", "head", "Heads", "15"),
+        ("activities", "User", "Any former member", "By who left", "36"),
+    ):
+        page.goto(f"{base}/{lists}/")
+        add(page, "r", field)
+        if lists == "contacts":
+            page.locator("#in-r-0-v").fill(value)
+            changed(page, lambda: page.keyboard.press("Tab"))
+        else:
+            pick(page, "r-0", value)
+        page.locator("#save-view > summary").click()
+        page.get_by_label("Name", exact=True).fill(name)
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.wait_for_url("**view=save_*")
+        sidebar.filter(has_text=name).locator(".tp-count", has_text=number).wait_for()
+        assert page.locator("#search-head .tp-total").inner_text().startswith(number)
+        more("Rename, describe, share")
+        page.get_by_label("Name", exact=True).fill(f"{name} now")
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.wait_for_url("**view=save_*")
+        more("Duplicate")  # its name is asked for at once
+        page.get_by_role("button", name="Save", exact=True).click()
+        page.get_by_role("heading", name=f"{name} now (copy)").wait_for()
+        assert results(page)  # the copy lists the same
+        more("Delete view")
+        page.get_by_role("button", name="Delete view").last.click()
+        page.wait_for_url(lambda url: "view=" not in url)
+        sidebar.filter(has_text=f"{name} now").click()
+        page.get_by_role("heading", name=f"{name} now").wait_for()
+        more("Take off the sidebar")
+        page.locator("#search-menu", has_text="Pin to the sidebar").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert sidebar.filter(has_text=name).count() == 0
