@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, count
 from typing import Any
 
 from django.db.models import TextField
@@ -232,9 +233,16 @@ def export_everything(actor: Membership) -> Iterator[bytes]:
         kinds = exported_types(actor)
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
-        parts = [(f"{_file_name(kind.name)}.csv", export_activities(actor, kind)) for kind in kinds]
-        for name, lines in [*parts, ("leads.csv", export_leads(actor))]:
-            with archive.open(name, "w", force_zip64=True) as member:
+        parts = [
+            ("leads", export_leads(actor)),
+            *((_file_name(kind.name), export_activities(actor, kind)) for kind in kinds),
+        ]
+        taken: set[str] = set()
+        for plain, lines in parts:
+            # Names of types may differ only in what a file's name cannot hold.
+            names = chain([plain], (f"{plain}-{number}" for number in count(2)))
+            taken.add(name := next(name for name in names if name not in taken))
+            with archive.open(f"{name}.csv", "w", force_zip64=True) as member:
                 for text in lines:
                     member.write(text.encode())
                     yield pipe.taken()

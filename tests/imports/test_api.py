@@ -176,6 +176,14 @@ def test_activities_come_out_by_type_or_all(world: World, api: Api) -> None:
     assert [row["id"] for row in api.get("export/")["data"]] == [whole["id"], export["id"]]
 
 
+def test_types_whose_names_make_one_file_name_have_two_files(world: World, api: Api) -> None:
+    for name in ("Leads", "日本", "東京"):
+        api.post("custom_activity/", {"name": name}, status=201)
+    names = zipfile.ZipFile(io.BytesIO(fetch(api, api.post("export/activities/", {})))).namelist()
+    assert len(names) == len(set(names))
+    assert {"leads.csv", "leads-2.csv", "activities.csv", "activities-2.csv"} <= set(names)
+
+
 def test_leads_come_out_as_close_asks(world: World, api: Api) -> None:
     search = {"query": {"type": "and", "queries": [
         {"type": "object_type", "object_type": "lead"},
