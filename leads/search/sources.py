@@ -161,7 +161,8 @@ class Source:
         return self.object_type.partition(".")[0]
 
     def column(self, name: str) -> Column | None:
-        return next((column for column in (*self.columns, *self.figures) if column.name == name), None)
+        own = next((column for column in self.columns if column.name == name), None)
+        return own or next((figure for figure in self.figures if figure.name == name), None)
 
     @property
     def figures(self) -> tuple[Column, ...]:
