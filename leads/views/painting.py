@@ -234,7 +234,7 @@ class Painter:
         searched = field_of(self.actor, source, part.name)
         asks = asks_for(searched, part.name)
         shown.name = part.name
-        shown.names = partial(self._names, source, source.custom_fields(self.actor), part.name)
+        shown.names = partial(self._names, source, self._fields(source), part.name)
         if not asks:
             shown.label = "the condition"
             shown.error = shown.error or "This field is gone, or you may not see it. Take the condition out."
@@ -300,8 +300,12 @@ class Painter:
             return _choose(_with_unknown([(term, term) for term in searched.terms], values), values)
         return _choose([(term, _TERMS.get(term, term)) for term in searched.terms], values)
 
+    def _fields(self, source: Source) -> list[CustomValue]:
+        """Return the custom fields people know: what built-in kinds keep out of sight is for API clients."""
+        return [one for one in source.custom_fields(self.actor) if not (one.field.kind.hidden and one.field.builtin)]
+
     def _fields_of(self, part: Block, related: Source) -> list[CustomValue]:
-        found = related.custom_fields(self.actor)
+        found = self._fields(related)
         kind = next((kind for kind in self.types if f"t:{kind.public_id}" == part.what), None)
         if kind is None:
             return [one for one in found if related.family != "activity"]
@@ -355,7 +359,7 @@ class Painter:
     def _additions(self, source: Source, level: int) -> tuple[Choices, ...]:
         """Return the *Add* list of a group that is in no block."""
         blocks = self._whats(source, "")
-        own = [*self._columns(source), *((u.field.public_id, u.field.name) for u in source.custom_fields(self.actor))]
+        own = [*self._columns(source), *((u.field.public_id, u.field.name) for u in self._fields(source))]
         groups = [
             Choices(part.label, tuple(Choice(f"block={c.value}", c.label) for c in part.choices)) for part in blocks
         ]
@@ -389,7 +393,7 @@ class Painter:
             what, label = f"r:{one.object_type}", _RELATED.get(one.object_type, "")
             if what in related and one.object_type in _SHORT_CUTS:
                 fields = [(name, column.label) for name in _SHORT_CUTS[one.object_type] if (column := one.column(name))]
-                fields += [(custom.field.public_id, custom.field.name) for custom in one.custom_fields(self.actor)]
+                fields += [(custom.field.public_id, custom.field.name) for custom in self._fields(one)]
                 found += [Choice(f"in={what}:{name}", f"{label}: {shown}") for name, shown in fields]
         return (*found, Choice("overdue", "Task: overdue")) if "r:task" in related else tuple(found)
 

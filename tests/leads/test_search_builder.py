@@ -357,3 +357,10 @@ def test_empty_is_one_of_the_values(ours: Tenant) -> None:
 
 def names_of(page: Any) -> list[str]:
     return [row.name for row in page.context["rows"]]
+
+
+def test_what_built_in_kinds_keep_for_the_api_is_not_offered(ours: Tenant) -> None:
+    page = client_of(ours).get(at(ours, "activities:list"))
+    offered = [choice.label for group in page.context["root"].add() for choice in group.choices]
+    assert "Disposition" in offered and "Users" in offered and "more than … days ago" in offered
+    assert not {"More", "From id", "To id"} & set(offered)
