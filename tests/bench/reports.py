@@ -5,7 +5,7 @@ The SQL it is measured against is what one would write by hand for the same tabl
 bucket, and the total of the one before. `first`: nothing of it is kept (`reporting.kept`), as somebody sees it who is
 faster than the worker; `fill`: what the worker does once, in the background. `load` is the machine's when the line was
 measured: two cores are shared. `--figures FILE` writes what was measured; `--than FILE` adds how many times slower than
-there: what a ten times larger set costs.
+there: what a ten times larger set costs. `--only WORDS` asks the questions alone that have these in their name.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--figures", type=Path, help="write what was measured to this file")
     parser.add_argument("--than", type=Path, help="the figures of a smaller set")
+    parser.add_argument("--only", default="", help="the questions whose name has these words alone")
     given = parser.parse_args()
     if "DATABASE_URL" not in os.environ:
         kept = ROOT / "var" / f"bench-{given.leads}-{given.activities}"
@@ -46,7 +47,7 @@ def main() -> int:
 
     call_command("migrate", verbosity=0)
     than = json.loads(given.than.read_text()) if given.than else {}
-    table = measure(given.leads, given.activities, Table(given.runs, than))
+    table = measure(given.leads, given.activities, Table(given.runs, than, given.only))
     if given.figures:
         given.figures.write_text(json.dumps(table.found))
     return 0
@@ -63,8 +64,8 @@ def fetch(sql: str, params: Any = ()) -> list[Any]:
 class Table:
     """Prints one line per question: ours, by hand, and their ratio. `than`: our milliseconds for a smaller set."""
 
-    def __init__(self, runs: int, than: dict[str, float]) -> None:
-        self.runs, self.than = runs, than
+    def __init__(self, runs: int, than: dict[str, float], only: str = "") -> None:
+        self.runs, self.than, self.only = runs, than, only
         self.found: dict[str, float] = {}
         print(
             f"\n{'question':52} {'first':>8} {'fill':>8} {'ours':>8} {'by hand':>8} {'ratio':>6} {'growth':>6} {'load':>6}"
@@ -73,6 +74,8 @@ class Table:
     def line(
         self, name: str, ours: Callable[[], Any], by_hand: Callable[[], Any], fill: Callable[[], None] | None = None
     ) -> None:
+        if self.only not in name:
+            return
         start = time.perf_counter()
         found = ours()
         first, filled = (time.perf_counter() - start) * 1000, 0.0
