@@ -15,7 +15,7 @@ from activities.imports.mapping import ON_EXISTING
 from activities.imports.upload import SHEET_ENDING
 from activities.queries import type_catalog, visible_types
 from crm.access import member_page
-from crm.errors import InvalidInput
+from crm.errors import Conflict, InvalidInput
 from crm.fieldkinds import KINDS
 from crm.htmx import redirect_to, render_page
 from crm.imports.files import DELIMITERS, ENCODINGS, MAX_BYTES, MAX_COLUMNS, MAX_ROWS
@@ -72,8 +72,8 @@ def import_upload(request: HttpRequest) -> HttpResponse:
         return _home(request, "Choose a file first.", 422)
     try:
         run = imports.start_run(request.actor, request.POST.get("target", ""), file.name or "file.csv", file)
-    except InvalidInput as error:
-        return _home(request, error.message, 422)
+    except (Conflict, InvalidInput) as error:
+        return _home(request, error.message, 409 if isinstance(error, Conflict) else 422)
     return redirect("activities:import_map", request.organization.slug, run.public_id)
 
 

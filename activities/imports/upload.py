@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -14,7 +18,7 @@ from django.utils.crypto import get_random_string
 from activities.imports.mapping import guess_options
 from activities.imports.runs import UNDO_DAYS, State, path_of, require_state
 from crm import events
-from crm.errors import InvalidInput
+from crm.errors import Conflict, InvalidInput
 from crm.imports.files import MAX_BYTES, BadFile, Table, inspect
 from crm.imports.sheets import xlsx_to_csv
 from crm.models import ImportRun, Membership
@@ -27,6 +31,8 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
+AT_ONCE, AT_ONCE_IN_ONE = 3, 2  # files that one process reads, of all organizations and of one
+_lock, _reading = Lock(), Counter[int]()
 SHEET_ENDING = ".sheet.csv"  # of what a workbook became
 _TOO_LARGE = f"The file is larger than {MAX_BYTES / 1e6:,.0f} MB. Split it."
 TARGETS = {"activities": "Activities, one per row", "leads": "Leads and contacts, one contact per row"}
@@ -39,6 +45,36 @@ def start_run(
     authorize(has(actor, Perm.BULK_IMPORT))
     if target not in TARGETS:
         raise InvalidInput(fields={"target": "Choose what the file holds: activities or leads."})
+    with _turn(actor.organization_id):
+        table = _take_in(actor, file_name, content, encoding, delimiter)
+    with transaction.atomic():
+        run = ImportRun.objects.create(
+            organization=actor.organization, membership=actor, target=target,
+            file_name=Path(file_name.replace("\x00", "")).name[:255] or "file.csv",
+            file_path=str(table.path.relative_to(settings.MEDIA_ROOT)), rows_total=table.rows_total,
+            options=_options_of(table) | {"zone": str(actor.zone)},
+        )  # fmt: skip
+        run.options |= guess_options(actor, run)
+        run.save(update_fields=["options"])
+        events.record(actor, "created", "import", run.pk, after={"file_name": run.file_name, "target": target})
+    return run
+
+
+@contextmanager
+def _turn(organization_id: int) -> Iterator[None]:
+    """Reading a file keeps a thread of the web server busy: some are left for everybody else. Raises `Conflict`."""
+    with _lock:
+        if _reading.total() >= AT_ONCE or _reading[organization_id] >= AT_ONCE_IN_ONE:
+            raise Conflict("Other files are being read just now. Try again in a moment.")
+        _reading[organization_id] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _reading[organization_id] -= 1
+
+
+def _take_in(actor: Membership, file_name: str, content: Readable, encoding: str, delimiter: str) -> Table:
     folder = Path(settings.MEDIA_ROOT) / "imports" / str(actor.organization_id)
     folder.mkdir(parents=True, exist_ok=True)
     # The name on disk is ours; the person's file name is only ever shown.
@@ -57,17 +93,7 @@ def start_run(
         path.unlink(missing_ok=True)
         path.with_suffix(SHEET_ENDING).unlink(missing_ok=True)
         raise
-    with transaction.atomic():
-        run = ImportRun.objects.create(
-            organization=actor.organization, membership=actor, target=target,
-            file_name=Path(file_name.replace("\x00", "")).name[:255] or "file.csv",
-            file_path=str(path.relative_to(settings.MEDIA_ROOT)), rows_total=table.rows_total,
-            options=_options_of(table) | {"zone": str(actor.zone)},
-        )  # fmt: skip
-        run.options |= guess_options(actor, run)
-        run.save(update_fields=["options"])
-        events.record(actor, "created", "import", run.pk, after={"file_name": run.file_name, "target": target})
-    return run
+    return table
 
 
 def reread(actor: Membership, run: ImportRun, encoding: str, delimiter: str) -> ImportRun:
@@ -76,7 +102,8 @@ def reread(actor: Membership, run: ImportRun, encoding: str, delimiter: str) -> 
     require_state(run, State.UPLOADED, State.CHECKED)
     if run.file_path.endswith(SHEET_ENDING):
         raise InvalidInput("A workbook says itself how it is read.")
-    table = inspect(path_of(run), encoding=encoding, delimiter=delimiter)
+    with _turn(run.organization_id):
+        table = inspect(path_of(run), encoding=encoding, delimiter=delimiter)
     run.options |= _options_of(table)
     for guessed in ("day_first", "decimal_comma"):
         run.options.pop(guessed, None)

@@ -15,6 +15,7 @@ from activities.imports import upload as uploading
 from activities.models import Activity
 from activities.services.activities import update_activity
 from crm import events
+from crm.errors import Conflict
 from crm.imports import files, receiving
 from crm.models import ImportRun
 from crm.tenancy import scope
@@ -140,6 +141,21 @@ def test_what_is_too_large_falls_away_while_it_arrives(world: World, monkeypatch
     assert answer.status_code == 422 and "The file is larger than" in answer.content.decode()
     assert sum(map(len, filter(None, kept))) < 300_000 and kept[-1] is None
     assert not ImportRun.unscoped.exists()
+
+
+def test_many_uploads_at_once_leave_room_for_others(world: World) -> None:
+    ours, theirs = world.ours.organization.pk, world.theirs.organization.pk
+    client = signed_in(world.ours.admin)
+    told = "Other files are being read just now. Try again in a moment."
+    with uploading._turn(ours), uploading._turn(ours):
+        answer = upload(client, TEXT.encode())
+        assert answer.status_code == 409 and told in answer.content.decode()
+        with uploading._turn(theirs), pytest.raises(Conflict, match=told):
+            uploading._turn(theirs).__enter__()
+    assert not ImportRun.unscoped.exists()
+    assert upload(client, TEXT.encode()).status_code == 302
+    assert upload(client, b"").status_code != 409, "a refused file gives its turn back"
+    assert upload(client, TEXT.encode()).status_code == 302 and not uploading._reading.total()
 
 
 def test_a_mapping_that_cannot_work_comes_back_with_sentences(world: World) -> None:
