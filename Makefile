@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-unit test-postgres test-browser lint format bench bench-search bench-reports \
-  bench-timeline bench-imports bench-api bench-lite assets lock hooks clean
+  bench-timeline bench-imports bench-api bench-lite bench-bad-files assets lock hooks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench-lite: $(VENV)/.dev ## searches on SQLite beside hand-written SQL (20,000 l
 
 bench-timeline bench-imports bench-api: bench-%: $(VENV)/.dev
 	@$(BIN)/python scripts/postgres.py -- $(BIN)/python -m tests.bench.$*
+
+bench-bad-files: $(VENV)/.dev ## what files that are too large, endless or bombs cost a running server
+	@$(BIN)/python -m tests.bench.bad_files
 
 assets: $(VENV)/.base ## fetch the vendored web assets again (needs npm)
 	@$(BIN)/python scripts/vendor_assets.py
