@@ -1,4 +1,5 @@
-"""REST doors to notes, calls, emails, SMS and meetings, and to system entries, of which only changes of status can be written."""
+"""REST doors to notes, calls, emails, SMS and meetings, and to system entries, of which only changes of
+status can be written; those and finished tasks can be taken away."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from activities.builtin import BUILTINS
 from activities.models import Activity
 from activities.queries import TypeInfo, activity_for, type_catalog
 from activities.services.activities import delete_activity, log_activity
-from activities.services.status_entries import delete_status_change, log_status_change
+from activities.services.status_entries import delete_entry, log_status_change
 from crm.api import (
     Body,
     moment,
@@ -205,7 +206,19 @@ def _status_given(given: Mapping[str, Any], side: str) -> tuple[str, str]:
 )
 def remove_status_change(request: HttpRequest, activity_id: str) -> Any:
     """The entry goes, the lead's status stays."""
-    delete_status_change(request.actor, _one(request, _kind(request, "status_change"), activity_id))
+    delete_entry(request.actor, _one(request, _kind(request, "status_change"), activity_id))
+    return {}
+
+
+@router.delete(
+    "/activity/task_completed/{activity_id}/",
+    operation_id="delete_task_completed",
+    summary="Delete: Task completed",
+    openapi_extra=shows({}),
+)
+def remove_task_completed(request: HttpRequest, activity_id: str) -> Any:
+    """The entry goes, the task stays, finished."""
+    delete_entry(request.actor, _one(request, _kind(request, "task_completed"), activity_id))
     return {}
 
 

@@ -98,5 +98,11 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("rule", "Rule", "text"),
             BuiltinField("done", "What it did", "text"),
         ), system=True),
+        Builtin("task_completed", "Task completed", "checks", "green", "TaskCompleted", "activity.task_completed", (
+            BuiltinField("task_text", "Task", "text"),
+            BuiltinField("task_id", "Task id", "hidden"),
+            BuiltinField("task_assigned_to", "Assignee id", "hidden"),
+            BuiltinField("task_assigned_to_name", "Assignee", "hidden"),
+        ), system=True),
     )
 }  # fmt: skip

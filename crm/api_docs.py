@@ -152,7 +152,7 @@ _ABSENT = (
     "opportunity", "status/opportunity", "pipeline", "email_template", "sms_template", "sequence", "sequence_subscription",
     "send_as", "connected_account", "dialer", "phone_number", "integration_link", "custom_object_type",
     "custom_field/custom_object_type", "custom_field/opportunity", "outcome", "activity/emailthread",
-    "activity/status_change/opportunity", "activity/task_completed", "activity/whatsapp_message", "activity/form_submission",
+    "activity/status_change/opportunity", "activity/whatsapp_message", "activity/form_submission",
     "user/availability",
 )  # fmt: skip
 # (method, path) → example answer, example body; for endpoints that give none where they are declared.

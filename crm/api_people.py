@@ -330,7 +330,7 @@ EMPTY = (
     "opportunity", "status/opportunity", "pipeline", "email_template", "sms_template", "sequence", "sequence_subscription",
     "send_as", "connected_account", "dialer", "phone_number", "integration_link", "custom_object_type",
     "custom_field/custom_object_type", "custom_field/opportunity", "outcome", "activity/emailthread",
-    "activity/status_change/opportunity", "activity/task_completed", "activity/whatsapp_message",
+    "activity/status_change/opportunity", "activity/whatsapp_message",
     "activity/form_submission", "bulk_action/email", "bulk_action/sequence_subscription", "custom_object",
 )  # fmt: skip
 _NOTHING_SOLD = {

@@ -103,6 +103,7 @@ def prepare() -> None:
         print("Preparing the database …", flush=True)
         manage("migrate", "--noinput", "--verbosity", "0")
         manage("createcachetable", "--verbosity", "0")
+        manage("sync_builtins")
         print("Preparing the demo organization …", flush=True)
         print(manage("demo").strip(), flush=True)
         if collecting:

@@ -10,13 +10,13 @@ from django.utils import timezone
 from activities.models import Activity, Comment, LeadActivityFact
 from activities.queries import type_catalog
 from activities.services.activities import activity_state, comment_state, event_type, local_day
-from activities.services.facts import count_published
+from activities.services.facts import count_published, refresh_facts
 from activities.services.merging import lock_activities_of, move_activities
 from crm import events
 from crm.customfields.catalog import catalog
-from crm.customfields.values import index_rows, insert_index_many
-from crm.models import Membership
-from leads.models import Lead, LeadStatus
+from crm.customfields.values import delete_index, index_rows, insert_index_many
+from crm.models import Event, Membership
+from leads.models import Lead, LeadStatus, Task
 
 
 def lead_created(actor: Membership, lead: Lead) -> None:
@@ -35,9 +35,33 @@ def status_changed(actor: Membership, lead: Lead, old: LeadStatus, new: LeadStat
             "old_status_id": old.public_id, "new_status_id": new.public_id,
         },
     )  # fmt: skip
-    kind = type_catalog(actor.organization).get(entry.type_id)
-    assert kind is not None, "it was just logged"
-    events.record(actor, "created", event_type(kind), entry.pk, lead_id=lead.pk, after=activity_state(entry))
+    _tell(actor, entry)
+
+
+def task_completed(actor: Membership, task: Task) -> None:
+    """Put a finished task on the timeline, with an event of its own."""
+    assignee = task.assigned_to
+    entry = log_system(
+        actor, task.lead, "task_completed",
+        {
+            "task_text": task.text, "task_id": task.public_id,
+            "task_assigned_to": assignee.public_id if assignee else "",
+            "task_assigned_to_name": assignee.full_name if assignee else "",
+        },
+        at=task.done_at,
+    )  # fmt: skip
+    _tell(actor, entry)
+
+
+def task_reopened(actor: Membership, task: Task) -> None:
+    """Take the entries of a task that is open again off the timeline: it is not finished."""
+    kind = type_catalog(actor.organization).builtin("task_completed")
+    if kind is None:
+        return
+    key = {use.field.builtin: str(use.field.id) for use in catalog(actor.organization).uses(kind.fieldset_id)}
+    for entry in Activity.objects.filter(lead_id=task.lead_id, type_id=kind.id).order_by("pk"):
+        if entry.values.get(key["task_completed.task_id"]) == task.public_id:
+            take_off(actor, entry)
 
 
 def lead_deleted(actor: Membership, lead: Lead) -> None:
@@ -88,3 +112,27 @@ def log_system(actor: Membership, lead: Lead, slug: str, fields: dict[str, str],
     insert_index_many(index_rows(known, lead.pk, activity.pk, values))
     count_published([(activity.type_id, activity.lead_id, activity.activity_at)], system=True)
     return activity
+
+
+def take_off(actor: Membership, entry: Activity) -> Event | None:
+    """Take a system entry off the timeline, with an event; no permission is asked. None: it is gone already."""
+    entry = Activity.objects.select_for_update(of=("self",)).filter(pk=entry.pk).first()
+    kind = type_catalog(actor.organization).get(entry.type_id) if entry else None
+    if entry is None or kind is None:
+        return None
+    event = events.record(
+        actor, "deleted", event_type(kind), entry.pk, lead_id=entry.lead_id, before=activity_state(entry)
+    )
+    delete_index(
+        entry.lead_id, [use.field.id for use in catalog(actor.organization).uses(kind.fieldset_id)], [entry.pk]
+    )
+    lead_id, type_id = entry.lead_id, entry.type_id
+    entry.delete()
+    refresh_facts([lead_id], [type_id])
+    return event
+
+
+def _tell(actor: Membership, entry: Activity) -> None:
+    kind = type_catalog(actor.organization).get(entry.type_id)
+    assert kind is not None, "it was just logged"
+    events.record(actor, "created", event_type(kind), entry.pk, lead_id=entry.lead_id, after=activity_state(entry))

@@ -1,4 +1,4 @@
-"""Entries about changes of a lead's status that a member writes: history brought along from elsewhere (`spec/api.md` 2.14)."""
+"""System entries that a member writes or takes away: history brought along from elsewhere (`spec/api.md` 2.14)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from django.utils import timezone
 from activities.models import Activity
 from activities.queries import type_catalog
 from activities.services.activities import activity_state, event_type, type_of
-from activities.services.facts import refresh_facts
-from activities.services.observer import log_system
+from activities.services.observer import log_system, take_off
 from crm import events
-from crm.customfields.catalog import catalog
-from crm.customfields.values import delete_index
-from crm.errors import InvalidInput
+from crm.errors import InvalidInput, NotFound
 from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, can_view_type, has
 from leads.models import Lead
@@ -51,20 +48,13 @@ def log_status_change(
     return entry
 
 
-def delete_status_change(actor: Membership, entry: Activity) -> Event:
-    """Take such an entry off the timeline: one's own, or another's with *manage others' activities*. The status stays."""
-    kind = type_of(actor, entry)
-    authorize(can_view_type(actor, kind))
+def delete_entry(actor: Membership, entry: Activity) -> Event:
+    """Take an entry off the timeline: one's own, or another's with *manage others' activities*. What it tells of stays."""
+    authorize(can_view_type(actor, type_of(actor, entry)))
     mine = actor.user_id == entry.created_by_id
     authorize(has(actor, Perm.DELETE_OWN_ACTIVITIES if mine else Perm.MANAGE_OTHERS_ACTIVITIES))
     with transaction.atomic():
-        entry = Activity.with_drafts.select_for_update(of=("self",)).get(pk=entry.pk)
-        event = events.record(
-            actor, "deleted", event_type(kind), entry.pk, lead_id=entry.lead_id, before=activity_state(entry)
-        )
-        uses = catalog(actor.organization).uses(kind.fieldset_id)
-        delete_index(entry.lead_id, [use.field.id for use in uses], [entry.pk])
-        lead_id, type_id = entry.lead_id, entry.type_id
-        entry.delete()
-        refresh_facts([lead_id], [type_id])
+        event = take_off(actor, entry)
+    if event is None:
+        raise NotFound("There is no such activity.")
     return event

@@ -22,6 +22,7 @@ SUBSCRIBABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "activity.sms": ("SMS", _CHANGES),
     "activity.meeting": ("Meeting", _CHANGES),
     "activity.lead_status_change": ("Change of status", ("created", "deleted")),
+    "activity.task_completed": ("Completion of a task", ("created", "deleted")),
     "custom_activity_type": ("Activity type", _CHANGES),
     "custom_fields.activity": ("Activity field", _CHANGES),
     "custom_fields.lead": ("Lead field", _CHANGES),
@@ -40,8 +41,8 @@ SUBSCRIBABLE: dict[str, tuple[str, tuple[str, ...]]] = {
 # What happens at Close and not here: a subscription copied from there is accepted, and waits for ever.
 NEVER_HERE = (
     "opportunity", "status.opportunity", "activity.email_thread", "activity.whatsapp_message", "activity.form_submission",
-    "activity.opportunity_status_change", "activity.task_completed", "activity.created",
-    "activity.lead_merge", "custom_fields.opportunity", "custom_fields.custom_object", "custom_object_type", "custom_object",
+    "activity.opportunity_status_change", "activity.created", "activity.lead_merge", "custom_fields.opportunity",
+    "custom_fields.custom_object", "custom_object_type", "custom_object",
     "phone_number", "email_template", "sms_template", "sequence", "sequence_subscription", "comment_thread",
     "export.lead", "export.opportunity", "bulk_action.email", "bulk_action.sequence_subscription", "unsubscribed_email",
 )  # fmt: skip

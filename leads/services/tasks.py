@@ -16,6 +16,7 @@ from crm.notifications import notify
 from crm.permissions import Decision, Perm, authorize, has, yes
 from leads.models import Lead, Task
 from leads.queries import visible_leads
+from leads.services.leads import observer
 
 
 def create_task(
@@ -50,11 +51,16 @@ def update_task(actor: Membership, task: Task, changes: Mapping[str, Any]) -> Ta
         if changed := events.diff(before, after):
             task.date_updated = timezone.now()
             task.save(update_fields=["text", "due_date", "assigned_to", "done_at", "date_updated"])
-            action = "completed" if "is_complete" in changed and after["is_complete"] else "updated"
+            turned = "is_complete" in changed
+            action = "completed" if turned and after["is_complete"] else "updated"
             events.record(
                 actor, action, "task.lead", task.pk, lead_id=task.lead_id, changed=changed,
                 before={key: before[key] for key in changed}, after={key: after[key] for key in changed},
             )  # fmt: skip
+            if turned and task.done_at:
+                observer().task_completed(actor, task)
+            elif turned:
+                observer().task_reopened(actor, task)
             if "assigned_to" in changed:
                 _tell_assignee(actor, task)
     return task

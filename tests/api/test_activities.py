@@ -7,7 +7,7 @@ import pytest
 from activities.models import Activity
 from activities.services.types import archive_type, update_type
 from crm import events
-from crm.models import Organization
+from crm.models import Event, Organization
 from crm.tenancy import scope
 from tests.api.conftest import Api
 from tests.factories import World, make_tenant
@@ -328,3 +328,60 @@ def test_a_change_of_status_is_logged_and_deleted_without_changing_the_lead(
     # What is a note is not taken off through this door.
     note = api.post("activity/note/", {"lead_id": lead["id"], "note": "x"})
     api.delete(f"{path}{note['id']}/", status=404)
+
+
+def test_a_finished_task_is_an_entry_of_its_lead(api: Api, user_api: Api, world: World) -> None:
+    lead, other = (api.post("lead/", {"name": name})["id"] for name in ("Acme Tasks", "Other"))
+    path, me = "activity/task_completed/", api.get("me/")
+    task = api.post("task/", {"lead_id": lead, "text": "Call back", "_type": "lead"})
+    assert api.get(f"{path}?lead_id={lead}") == {"data": [], "has_more": False}
+    api.put(f"task/{task['id']}/", {"is_complete": True})
+    [entry] = api.get(f"{path}?lead_id={lead}")["data"]
+    assert (entry["_type"], entry["lead_id"], entry["user_id"]) == ("TaskCompleted", lead, me["id"])
+    assert (entry["task_id"], entry["task_text"]) == (task["id"], "Call back")
+    assert (entry["task_assigned_to"], entry["task_assigned_to_name"]) == (me["id"], f"{me['first_name']} {me['last_name']}")
+    assert api.get(f"{path}{entry['id']}/") == entry
+    assert api.get(f"activity/?lead_id={lead}&_type=TaskCompleted")["data"] == [entry]
+    assert [row["_type"] for row in api.get(f"activity/?lead_id={lead}")["data"]] == ["TaskCompleted", "Created"]
+    [told] = api.get(f"event/?object_type=activity.task_completed&lead_id={lead}")["data"]
+    assert (told["action"], told["object_id"], told["data"]["task_text"]) == ("created", entry["id"], "Call back")
+    query = {"type": "and", "queries": [{"type": "object_type", "object_type": "activity.task_completed"}]}
+    assert [row["id"] for row in api.post("data/search/", {"query": query})["data"]] == [entry["id"]]
+    # Finished is finished: saying so again writes nothing. A task that is made finished has its entry too.
+    api.put(f"task/{task['id']}/", {"is_complete": True, "text": "Call back!"})
+    api.post("task/", {"lead_id": other, "text": "Done long ago", "is_complete": True})
+    assert [row["task_text"] for row in api.get(path)["data"]] == ["Done long ago", "Call back"]
+    page = api.get(f"{path}?_limit=1&_skip=1&_fields=task_text")
+    assert page == {"data": [{"task_text": "Call back"}], "has_more": False}
+
+
+def test_the_entry_of_a_finished_task_goes_by_right_and_when_it_is_open_again(
+    api: Api, user_api: Api, world: World
+) -> None:
+    lead, path = api.post("lead/", {"name": "Acme Tasks"})["id"], "activity/task_completed/"
+    task = api.post("task/", {"lead_id": lead, "text": "Call back", "is_complete": True})
+    [entry] = api.get(f"{path}?lead_id={lead}")["data"]
+    with scope(world.ours.organization):
+        before = Event.objects.count()
+    user_api.delete(f"{path}{entry['id']}/", status=403)
+    Api(world.theirs.admin).delete(f"{path}{entry['id']}/", status=404)
+    Api(world.theirs.admin).get(f"{path}{entry['id']}/", status=404)
+    assert Api(world.theirs.admin).get(path)["data"] == []
+    api.call("PUT", f"{path}{entry['id']}/", {"task_text": "x"}, status=405)
+    note = api.post("activity/note/", {"lead_id": lead, "note": "x"})
+    api.delete(f"{path}{note['id']}/", status=404)
+    with scope(world.ours.organization):
+        assert Event.objects.count() == before + 1
+    assert api.delete(f"{path}{entry['id']}/") == {}
+    api.delete(f"{path}{entry['id']}/", status=404)
+    assert api.get(f"{path}?lead_id={lead}")["data"] == []
+    assert api.get(f"task/{task['id']}/")["is_complete"] is True
+    events = api.get(f"event/?object_type=activity.task_completed&object_id={entry['id']}")["data"]
+    assert [row["action"] for row in events] == ["deleted", "created"]
+    # Open again: what said it was finished goes, that of another task stays.
+    api.put(f"task/{task['id']}/", {"is_complete": False})
+    api.put(f"task/{task['id']}/", {"is_complete": True})
+    kept = api.post("task/", {"lead_id": lead, "text": "Write", "is_complete": True})
+    assert [row["task_id"] for row in api.get(f"{path}?lead_id={lead}")["data"]] == [kept["id"], task["id"]]
+    api.put(f"task/{task['id']}/", {"is_complete": False})
+    assert [row["task_id"] for row in api.get(f"{path}?lead_id={lead}")["data"]] == [kept["id"]]

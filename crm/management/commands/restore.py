@@ -35,6 +35,7 @@ class Command(BaseCommand):
         except InvalidInput as error:
             raise CommandError(error.message) from error
         call_command("migrate", verbosity=0, interactive=False)
+        call_command("sync_builtins")
         self.stdout.write(
             f"The backup of {about['made'][:16].replace('T', ' ')} UTC is in place: {_organizations()} organization(s)."
         )

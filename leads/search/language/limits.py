@@ -13,7 +13,7 @@ MAX_VIEWS = 5  # how deep Smart Views may refer to each other
 NOT_KEPT = {
     "opportunity": "opportunity", "custom_object": "custom object", "activity.whatsapp_message": "WhatsApp message",
     "activity.form_submission": "form submission", "activity.opportunity_status_change": "change of an opportunity",
-    "activity.task_completed": "completion of a task", "activity.email_thread": "email thread",
+    "activity.email_thread": "email thread",
 }  # fmt: skip
 MODES = ("full_words", "phrase", "beginning_of_words", "exact_value")
 
