@@ -19,10 +19,10 @@ NOTHING: Tree = {"type": "match_all", "negate": True}
 
 
 class ActivityFilter(ListFilter):
-    """`type`: ids of types, comma-joined. `user`: a member. `from`, `to`: days, in `zone`, of what `by` says.
+    """`type`: ids of types, comma-joined. `from`, `to`: days, in `zone`, of what `by` says.
 
     `by`: `activity_at` (happened, the default; `user` is whom it is attributed to) or `date_created` (recorded; `user` is
-    who recorded it). `option`: `<field>:<option>`, row numbers.
+    who recorded it). `user`: a member's id, `me`, or `former` for all who have left. `option`: `<field>:<option>`, row numbers.
     """
 
     type = django_filters.ChoiceFilter(empty_label="All types")
@@ -46,7 +46,8 @@ class ActivityFilter(ListFilter):
         self.filters["type"].extra["choices"] = choices
         people = [(ref.public_id, f"{ref.name} (former member)" if ref.former else ref.name)
                   for ref in self.lookups.members]  # fmt: skip
-        self.filters["user"].extra["choices"] = people
+        former = [("former", "Any former member")] if any(ref.former for ref in self.lookups.members) else []
+        self.filters["user"].extra["choices"] = [("me", "Me"), *people, *former]
 
     @property
     def zone(self) -> ZoneInfo:  # type: ignore[override]
@@ -74,8 +75,11 @@ class ActivityFilter(ListFilter):
             )
         if user := self.data.get("user"):
             name = "created_by" if by == "date_created" else "user_id"
-            reference = {"type": "reference", "reference_type": "user", "object_ids": [user]}
-            found.append(regular(self.of or "activity", name, reference) if ids.decode("user", user) else NOTHING)
+            who = {"me": {"type": "current_user"}, "former": {"type": "former_user"}}.get(
+                user, {"type": "reference", "reference_type": "user", "object_ids": [user]}
+            )
+            known_one = user in ("me", "former") or ids.decode("user", user)
+            found.append(regular(self.of or "activity", name, who) if known_one else NOTHING)
         if bounds := self._bounds():
             found.append(regular(self.of or "activity", by, {"type": "moment_range", **bounds}))
         if option := self.data.get("option"):

@@ -50,7 +50,7 @@ def _of_leads(actor: Membership, source: Source, custom: Sequence[Any]) -> Itera
     named = [f"t:{kind.public_id}" for kind in custom]
     if named:
         yield [Block(what=named[0], children=[_when("last", 30)])]
-    yield [Block(what="r:activity", how="none", children=[_when("last", 60)])]
+    yield [Condition(name="last_activity_at", op="not-last", values=("60", "days"))]
     if named:
         yield [Block(what=named[0], how="last"), Condition(name="last_activity_at", op="ago", values=("14", "days"))]
     if len(named) > 1:

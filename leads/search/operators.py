@@ -51,6 +51,7 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
     ),
     "moment": (
         Operator("last", "in the last", "span"),
+        Operator("not-last", "not in the last", "span", negate=True),
         Operator("ago", "more than … ago", "span"),
         Operator("period", "is", "period"),
         Operator("on", "on", "day"),
@@ -62,7 +63,6 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
         Operator("since", "since … ago", "span"),
         Operator("next", "in the next", "span"),
         Operator("ahead", "more than … from now", "span"),
-        Operator("not-last", "not in the last", "span", negate=True),
         Operator("not-period", "is not", "period", negate=True),
         *_EMPTY,
     ),

@@ -157,7 +157,9 @@ def _related(node: Node) -> str:
 
 
 def _article(name: str) -> str:
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+    """Return a name with its article, by sound: an invoice, an NPS score, a ticket."""
+    first, spelled = name[:1], len(name.split(" ")[0]) > 1 and name.split(" ")[0].isupper()
+    return f"{'an' if first in ('AEFHILMNORSX' if spelled else 'aeiouAEIOU') else 'a'} {name}"
 
 
 def _how_many(count: Count | None, negate: bool, one: str, several: str) -> str:

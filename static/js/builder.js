@@ -17,7 +17,7 @@ function picker(span) {
 
 // Fields used lately, remembered in this browser, by list.
 const LATELY = 5;
-const LONG = 30; // a shorter list is seen at a glance
+const LONG = 30; // a shorter list is seen at a glance; inside a block, entries stay in their places
 const memory = (select) => `touchpoint-lately:${select.getAttribute("hx-get")}`;
 function lately(select) {
   try {
@@ -38,7 +38,7 @@ function remember(select) {
 function offer(select) {
   const known = new Map([...select.options].map((option) => [option.value, option]));
   const used = lately(select).filter((value) => value && known.has(value)).slice(0, LATELY);
-  if (!used.length || known.size < LONG) return;
+  if (!used.length || known.size < LONG || select.closest(".tp-rule-block")) return;
   const group = document.createElement("optgroup");
   group.label = "Lately used";
   // Values of their own: as two of one value they would pull their other group up.

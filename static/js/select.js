@@ -63,6 +63,8 @@ function tie(select, box) {
   for (const name of ["aria-describedby", "aria-invalid"]) {
     if (select.hasAttribute(name)) control.setAttribute(name, select.getAttribute(name));
   }
+  // A list that opens low on the page is brought into sight.
+  box.on("dropdown_open", (list) => list.scrollIntoView({ block: "nearest" }));
   // The autosave listens to `input`; Tom Select only says `change`.
   box.on("change", () => select.dispatchEvent(new Event("input", { bubbles: true })));
 }

@@ -77,6 +77,8 @@ def test_the_demo_holds_the_real_file_and_is_made_once() -> None:
         kind = ActivityType.objects.get(name="Consumer complaint")
         assert Activity.objects.filter(type=kind).count() == 2067
         assert Lead.objects.count() == 177
+        owner = next(use.field for use in catalog(organization).lead_uses if use.field.name == "Owner")
+        assert Lead.objects.filter(values__has_key=str(owner.id)).count() == 120
         kinds = {use.field.kind.slug for use in catalog(organization).uses(kind.fieldset_id)}
         assert kinds >= {"choices", "text", "textarea", "date", "checkbox", "number"}
         first = Activity.objects.get(external_id="7523056")

@@ -10,7 +10,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from activities.models import Activity
 from activities.services.activities import log_activity
 from crm import events
 from crm.customfields.services import create_field
@@ -109,6 +111,22 @@ def test_contacts_and_activities_are_searched_the_same_way(world: World) -> None
     assert [head.label for head in opened.context["heads"]] == labels and opened.context["total"] == 3
     empty = client.get(at(ours, "activities:list"), {"type": "actitype_nope"})
     assert empty.context["total"] == 0
+
+
+def test_activities_of_mine_and_of_who_has_left_are_one_choice(world: World) -> None:
+    ours, address = world.ours, at(world.ours, "activities:list")
+    with scope(ours.organization):
+        rows = Activity.objects.filter(type=ours.type_row, status="published")
+        rows.update(user=ours.restricted.user)
+        rows.filter(pk=rows[0].pk).update(user=ours.user.user)
+    client = client_of(ours, "user")
+    assert client.get(address, {"user": "me"}).context["total"] == 1
+    assert client.get(address, {"user": "former"}).context["total"] == 0
+    with scope(ours.organization):
+        Membership.objects.filter(pk=ours.restricted.pk).update(removed_at=timezone.now())
+    page = client.get(address, {"user": "former"})
+    assert page.context["total"] == 2 and "Any former member" in page.content.decode()
+    assert "User is a former member" in page.context["sentence"]
 
 
 @pytest.mark.parametrize("name", list(LIST_QUERIES))

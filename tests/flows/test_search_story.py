@@ -451,7 +451,7 @@ def test_the_builder_works_without_javascript(story_app: LiveApp, browser: Any) 
     assert results(page) == ["Company 10"] and page.locator("#in-r-1-0-v").input_value() == "pat 10"
     sent(page, page.get_by_role("link", name="Clear"))
     page.locator("#examples > summary").click()
-    sent(page, page.get_by_role("link", name="Leads with no activity dated in the last 60 days"))
+    sent(page, page.get_by_role("link", name="Leads where Last activity is not in the last 60 days"))
     assert "Nothing fits" in page.locator("#results").inner_text()
     context.close()
 

@@ -254,7 +254,7 @@ def test_a_field_of_a_type_and_a_date_are_one_entry_of_the_list_each(ours: Tenan
 
 
 def test_an_empty_builder_offers_searches_that_can_be_made(ours: Tenant) -> None:
-    for name, words in (("leads:list", "with no activity dated in the last 60 days"), ("leads:contacts", "Contacts with no email"),
+    for name, words in (("leads:list", "Leads where Last activity is not in the last 60 days"), ("leads:contacts", "Contacts with no email"),
                         ("activities:list", "User is a former member")):  # fmt: skip
         page = client_of(ours).get(at(ours, name))
         found = page.context["examples"]

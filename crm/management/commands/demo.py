@@ -20,8 +20,9 @@ from crm import events
 from crm.customfields.catalog import catalog
 from crm.customfields.cleaning import clean_values
 from crm.customfields.lookups import Lookups
+from crm.customfields.services import create_field
 from crm.management.provision import join, provision_organization
-from crm.models import ImportRun, Membership, Organization, Role
+from crm.models import FieldSet, ImportRun, Membership, Organization, Role
 from crm.tenancy import scope
 from leads.models import Lead
 from leads.services import create_contact, create_task, save_smart_view, update_lead
@@ -115,7 +116,10 @@ def fill(admin: Membership) -> None:
     chance = random.Random(2023)
     leads = list(Lead.objects.order_by("pk"))
     chance.shuffle(leads)
+    owner = create_field(admin, FieldSet.objects.get(owner="lead"), name="Owner", kind="user")
     _contacts_and_statuses(admin, leads[:60], chance)
+    for index, lead in enumerate(leads[:120]):
+        update_lead(admin, lead, {"custom": {owner.public_id: members[index % 4].user.email}})
     _recent(admin, members, leads, chance)
     _work(members, leads, chance)
 
