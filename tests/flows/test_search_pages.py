@@ -119,12 +119,12 @@ def test_activities_of_mine_and_of_who_has_left_are_one_choice(world: World) -> 
         rows = Activity.objects.filter(type=ours.type_row, status="published")
         rows.update(user=ours.restricted.user)
         rows.filter(pk=rows[0].pk).update(user=ours.user.user)
-    client = client_of(ours, "user")
-    assert client.get(address, {"user": "me"}).context["total"] == 1
-    assert client.get(address, {"user": "former"}).context["total"] == 0
+    client, kind = client_of(ours, "user"), ours.type_row.public_id
+    assert client.get(address, {"user": "me", "type": kind}).context["total"] == 1
+    assert client.get(address, {"user": "former", "type": kind}).context["total"] == 0
     with scope(ours.organization):
         Membership.objects.filter(pk=ours.restricted.pk).update(removed_at=timezone.now())
-    page = client.get(address, {"user": "former"})
+    page = client.get(address, {"user": "former", "type": kind})
     assert page.context["total"] == 2 and "Any former member" in page.content.decode()
     assert "User is a former member" in page.context["sentence"]
 
