@@ -12,7 +12,7 @@ from activities.api_schema import association_json, field_json, in_their_words, 
 from activities.queries import type_catalog
 from crm.api import Body, Wanted, listing, renders, shows
 from crm.customfields.catalog import Catalog, Use, catalog
-from crm.customfields.services import create_field, delete_field, field_for, reorder_fields, update_field
+from crm.customfields.services import convert_field, create_field, delete_field, field_for, reorder_fields, update_field
 from crm.errors import InvalidInput, NotFound
 from crm.models import FieldSet
 from crm.permissions import can_view_field, can_view_type
@@ -147,18 +147,24 @@ def _serve_fields(owner: str) -> None:
         openapi_extra=shows(FIELD, sends={"choices": ["HubSpot", "Pipedrive"]}),
     )
     def change_field(request: HttpRequest, field_id: str, body: FieldBody) -> Any:
-        """The type of a field and the activity type it belongs to are fixed. Choices left out are removed; old values keep them."""
+        """A field of leads or contacts may get another `type`: values become what it reads in them, others go. Where there
+        are many, `converting_to_type` is told until they are converted. The type of other fields, and the activity type a
+        field belongs to, are fixed. Choices left out are removed; old values keep them."""
         use, type_id = _find(request, owner, field_id)
         given = body.given()
-        fixed = {"type": use.field.kind.slug, "custom_activity_type_id": type_id}
+        fixed = {"custom_activity_type_id": type_id}
+        if type_id or use.field.shared:
+            fixed["type"] = use.field.kind.slug
         for key, value in fixed.items():
             if given.get(key) not in (None, value):
                 raise InvalidInput(fields={key: f"{key} of a field cannot be changed. Add a new field instead."})
+        fieldset, field = FieldSet.objects.get(pk=use.fieldset_id), field_for(request.actor, field_id)
+        kind, changes = given.get("type") or field.kind, definition(request, given)
         with in_their_words(**FIELD_NAMES):
-            update_field(
-                request.actor, FieldSet.objects.get(pk=use.fieldset_id), field_for(request.actor, field_id),
-                definition(request, given),
-            )  # fmt: skip
+            if kind != field.kind:
+                convert_field(request.actor, fieldset, field, kind, changes)
+            else:
+                update_field(request.actor, fieldset, field, changes)
         return field_json(request, *_find(request, owner, field_id))
 
     @router.delete(
@@ -239,8 +245,8 @@ def put_activity_schema(request: HttpRequest, type_id: str, body: OrderBody) -> 
 @renders("custom_fields.lead", "custom_fields.contact", "custom_fields.activity")
 def _render_fields(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     return {
-        use.field.id: field_json(request, use, type_id)
+        use.field.number: field_json(request, use, type_id)
         for owner in ("lead", "contact", "activity")
         for use, type_id in _placed(request, owner)
-        if use.field.id in pks
+        if use.field.number is not None and use.field.number in pks
     }

@@ -47,7 +47,7 @@ def field_short(request: HttpRequest, use: Use) -> dict[str, Any]:
         "is_shared": field.shared,
         "accepts_multiple_values": field.multiple,
         "editable_with_roles": roles(request, use.edit_roles),
-        "converting_to_type": None,
+        "converting_to_type": field.converting_to or None,
         "referenced_custom_type_id": None,
         "back_reference_is_visible": None,
     }

@@ -69,7 +69,9 @@ def shared_json(request: HttpRequest, field_id: int, places: list[Place]) -> dic
 @renders("custom_fields.shared")
 def _render_shared(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     found = _visible(request)
-    return {pk: shared_json(request, pk, found[pk]) for pk in pks if pk in found}
+    fields = catalog(request.organization).fields
+    numbers = {fields[field_id].number: field_id for field_id in found}
+    return {pk: shared_json(request, numbers[pk], found[numbers[pk]]) for pk in pks if pk in numbers}
 
 
 def _shared(request: HttpRequest, field_id: str) -> CustomField:

@@ -14,7 +14,7 @@ from crm.api import Body, Wanted, created, empty_list, listing, naive_stamp, ren
 from crm.api_keys import keys_for
 from crm.errors import InvalidInput, NotFound
 from crm.members import add_member, change_member_role, invite_again, member_for, members_of
-from crm.models import ApiKey, Membership, Role, User
+from crm.models import ApiKey, CustomField, Membership, Role, User
 from crm.permissions import Perm, permissions_of
 from crm.roles import assignment_fields, create_role, delete_role, role_for, update_role
 
@@ -100,11 +100,16 @@ def role_json(role: Role) -> dict[str, Any]:
         "editable": not role.slug,
         "organization_id": ids.encode("orga", role.organization_id),
         "permissions": sorted({*permissions_of(role), *_ELSEWHERE_OF.get(role.slug, ())}),
-        "visibility_user_lcf_ids": [ids.encode("cf", number) for number in role.visibility_fields],
+        "visibility_user_lcf_ids": _assignment_ids(role),
         "visibility_user_lcf_behavior": _behavior(role),
         "date_created": fixed if role.slug else naive_stamp(role.date_created),
         "date_updated": fixed if role.slug else naive_stamp(role.date_updated),
     }
+
+
+def _assignment_ids(role: Role) -> list[str]:
+    known = CustomField.objects.in_bulk(role.visibility_fields) if role.visibility_fields else {}
+    return [known[number].public_id for number in role.visibility_fields if number in known]
 
 
 def _behavior(role: Role) -> str | None:

@@ -199,6 +199,8 @@ def can_edit_field(actor: Membership, use: Any) -> Decision:
     """May the actor write this field through the current door?"""
     if not (visible := can_view_field(actor, use)):
         return visible
+    if use.field.converting_to:
+        return no(f"{use.field.name} is being changed to {use.field.converting_to}. Try again in a moment.")
     if use.read_only and current_door() == "page":
         return no(f"{use.field.name} is read-only here: it is written through the API and imports.")
     if not _role_listed(actor, use.edit_roles):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.apps import apps
 from django.db import transaction
 from django.db.models import Model
+from django.utils import timezone
 
 from crm.customfields.services import move_merged_values
+from crm.customfields.services.conversions import convert_some
 from crm.customfields.services.sharing import index_rows_in
 from crm.customfields.values import TABLES
-from crm.models import CustomField, FieldSet, FieldUse
+from crm.models import CustomField, FieldSet, FieldUse, Membership
 from crm.tenancy import scope
 
 CHUNK = 2000
@@ -36,6 +38,18 @@ def purge_use(field_id: int, fieldset_id: int) -> None:
             rows = index_rows_in(model, fieldset, field_id)
             while found := list(rows.values_list("lead_id", "record_key")[:CHUNK]):
                 _purge(model, field_id, found)
+
+
+def convert_field(staged_id: int, membership_id: int) -> None:
+    """Convert the values of a field that gets another kind, chunk by chunk. Safe to repeat."""
+    staged = CustomField.unscoped.filter(pk=staged_id, deleted_at=None).first()
+    if staged is None or staged.replaces is None:
+        return
+    with scope(staged.organization_id):
+        actor = Membership.objects.select_related("user", "role", "organization").get(pk=membership_id)
+        with timezone.override(actor.zone):
+            while not convert_some(actor, staged):
+                pass
 
 
 def merge_option(field_id: int, from_id: int, into_id: int) -> None:

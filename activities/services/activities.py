@@ -16,7 +16,7 @@ from activities.queries import TypeInfo, type_catalog
 from activities.services.facts import count_published, refresh_facts
 from activities.services.rules import run_rules
 from activities.services.typed import about_of
-from crm import events, ids
+from crm import events
 from crm.customfields.catalog import Catalog, catalog
 from crm.customfields.cleaning import clean_values
 from crm.customfields.lookups import Lookups
@@ -383,8 +383,8 @@ def _check_contact(lead: Lead, contact: Contact | None) -> None:
 
 
 def _is_field(known: Catalog, kind: TypeInfo, public_id: str) -> bool:
-    number = ids.decode("cf", public_id)
-    return number is not None and known.use(kind.fieldset_id, number) is not None
+    field = known.field_by_public_id(public_id)
+    return field is not None and known.use(kind.fieldset_id, field.id) is not None
 
 
 def _index(activity: Activity, known: Catalog, indexed: Mapping[str, Any]) -> None:

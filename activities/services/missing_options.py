@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from activities.queries import TypeInfo, type_catalog
-from crm import ids
 from crm.customfields.catalog import catalog
 from crm.customfields.lookups import Lookups
 from crm.customfields.services import add_options, field_for
@@ -18,7 +17,7 @@ def add_missing_options(actor: Membership, constant: TypeInfo | None, given: Seq
     """Give choice fields the options that rows of an import hold and they lack. `constant`: the type of rows that name none."""
     known = catalog(actor.organization)
     types = type_catalog(actor.organization)
-    wanted: dict[int, dict[str, None]] = {}
+    wanted: dict[str, dict[str, None]] = {}
     for row in given:
         text = row.get("custom_activity_type", "").strip()
         kind = (types.by_public_id(text) or types.by_name(text)) if text else constant
@@ -36,6 +35,6 @@ def add_missing_options(actor: Membership, constant: TypeInfo | None, given: Seq
             for entry in entries if use.field.multiple else [cell]:
                 label = entry.strip()
                 if label and label.casefold() not in offered and label not in ids_ and len(label) <= 200:
-                    wanted.setdefault(use.field.id, {}).setdefault(label)
-    for field_id, labels in wanted.items():
-        add_options(actor, field_for(actor, ids.encode("cf", field_id)), labels)
+                    wanted.setdefault(use.field.public_id, {}).setdefault(label)
+    for public_id, labels in wanted.items():
+        add_options(actor, field_for(actor, public_id), labels)

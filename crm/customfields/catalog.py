@@ -31,7 +31,11 @@ class Option:
 
 @dataclass(frozen=True)
 class Field:
-    """A field's definition. `options`: all of them by position, removed ones included, merged ones not."""
+    """A field's definition. `options`: all of them by position, removed ones included, merged ones not.
+
+    `number`: of the public id; None for a field whose values are still being converted from another's. That other one's
+    `converting_to` is the kind it is about to have.
+    """
 
     id: int
     public_id: str
@@ -51,6 +55,8 @@ class Field:
     updated_by_id: int | None = None
     date_created: Any = None
     date_updated: Any = None
+    number: int | None = None
+    converting_to: str = ""
     merged: Mapping[int, int] = field(default_factory=dict, repr=False, compare=False)
     merged_labels: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
@@ -115,7 +121,11 @@ class Catalog:
 
     def field_by_public_id(self, public_id: Any) -> Field | None:
         number = ids.decode("cf", public_id)
-        return self.fields.get(number) if number else None
+        return self._by_number.get(number) if number else None
+
+    @cached_property
+    def _by_number(self) -> dict[int, Field]:
+        return {field.number: field for field in self.fields.values() if field.number is not None}
 
     def use(self, fieldset_id: int | None, field_id: int) -> Use | None:
         return next((use for use in self.uses(fieldset_id) if use.field.id == field_id), None)
@@ -164,7 +174,9 @@ def _load(organization: Organization) -> Catalog:
     for use in uses:
         sets_of.setdefault(use.field_id, []).append(use.fieldset_id)
     fields = {}
-    for row in CustomField.unscoped.filter(organization=organization, deleted_at=None):
+    rows = list(CustomField.unscoped.filter(organization=organization, deleted_at=None))
+    converting = {row.replaces: row.kind for row in rows if row.replaces}
+    for row in rows:
         merged = {int(old): new for old, new in row.settings.get("merged", {}).items()}
         every = options.get(row.pk, [])
         own = tuple(option for option in every if option.id not in merged)
@@ -187,6 +199,8 @@ def _load(organization: Organization) -> Catalog:
             updated_by_id=row.updated_by_id,
             date_created=row.date_created,
             date_updated=row.date_updated,
+            number=None if row.replaces else row.number,
+            converting_to=converting.get(row.pk, ""),
             merged=merged,
             merged_labels={option.label.casefold(): option.id for option in every if option.id in merged},
         )

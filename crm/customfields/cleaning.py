@@ -102,7 +102,7 @@ def clean_values(
 
 def may_write(actor: Membership, use: Use, check_rights: bool = True) -> Decision:
     """May the actor write this field through the current door? Hidden kinds are not for pages."""
-    if not check_rights:
+    if not check_rights and not use.field.converting_to:
         return yes("Written by Touchpoint itself.")
     if use.field.kind.hidden and current_door() == "page":
         return no(f"{use.field.name} is written through the API and imports only.")

@@ -141,6 +141,10 @@ class User(FieldKind):
         ref = lookups.user(stored)
         return ref.email if ref else ids.encode("user", stored)
 
+    def to_kind(self, stored: Any, field: Field, lookups: Lookups, into: FieldKind, zone: ZoneInfo) -> str:
+        ref = lookups.user(stored)
+        return "" if ref is None else ref.email if into.is_address else ref.name
+
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         ref = lookups.user(stored)
         return "Unknown member" if ref is None else f"{ref.name} (former member)" if ref.former else ref.name
@@ -176,6 +180,10 @@ class Contact(FieldKind):
 
     def to_api_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         return ids.encode("cont", stored)
+
+    def to_kind(self, stored: Any, field: Field, lookups: Lookups, into: FieldKind, zone: ZoneInfo) -> str:
+        ref = lookups.contact(stored)
+        return ref.name if ref else ""
 
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         ref = lookups.contact(stored)

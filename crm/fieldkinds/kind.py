@@ -62,6 +62,7 @@ class FieldKind:
     settings: ClassVar[tuple[str, ...]] = ("required", "read_only", "default", "heading", "show_when")
     wide: ClassVar[bool] = False
     refers_to: ClassVar[str] = ""  # user or contact: what stored ids name
+    is_address: ClassVar[bool] = False  # holds email addresses: members become theirs, not their name
     whole_days: ClassVar[bool] = False  # moments are calendar days, indexed as midnight UTC
     operators: ClassVar[tuple[str, ...]] = ("contains", "phrase", "starts", "is", "exists", "missing")
     value_name: ClassVar[str] = "text"
@@ -123,6 +124,10 @@ class FieldKind:
 
     def to_csv_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         return str(self.to_api_one(stored, field, lookups))
+
+    def to_kind(self, stored: Any, field: Field, lookups: Lookups, into: FieldKind, zone: ZoneInfo) -> str:
+        """Return one stored value in words that another kind may read, empty for nothing."""
+        return self.to_csv_one(stored, field, lookups)
 
     def display(self, stored: Any, field: Field, lookups: Lookups) -> str:
         """Return the words shown to people."""

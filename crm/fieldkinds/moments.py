@@ -82,6 +82,10 @@ class DateTime(FieldKind):
         local = datetime.fromisoformat(stored).astimezone(zone).replace(tzinfo=None)
         return local.isoformat(timespec="seconds" if local.second else "minutes")
 
+    def to_kind(self, stored: Any, field: Field, lookups: Lookups, into: FieldKind, zone: ZoneInfo) -> str:
+        """A moment becomes the day it is in the zone."""
+        return datetime.fromisoformat(stored).astimezone(zone).date().isoformat() if into.whole_days else str(stored)
+
     def is_as_shown(self, raw: Any, stored: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> bool:
         """Local time says nothing of fractions, nor which of the two hours at the end of summer time is meant."""
         return bool(stored) and raw == self.initial(stored, field, lookups, zone)

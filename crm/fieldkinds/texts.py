@@ -83,6 +83,7 @@ class Url(FieldKind):
 class Email(FieldKind):
     slug, label = "email", "Email"
     hint = "An email address, linked where it is shown."
+    is_address = True
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         text = plain_text(raw, field, 320).strip()

@@ -36,7 +36,7 @@ class FieldSet(TenantModel):
 
 
 class CustomField(TenantModel):
-    """A typed field. `id` is born once and never changes; `name` may at any time; `kind` never does."""
+    """A typed field. `id` is born once and never changes; `name` may at any time; another `kind` is another row (`known_as`)."""
 
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=20)
@@ -53,6 +53,10 @@ class CustomField(TenantModel):
     date_created = models.DateTimeField(default=now)
     date_updated = models.DateTimeField(default=now)
     deleted_at = models.DateTimeField(null=True, help_text="Gone at once for everybody; a job removes the values")
+    known_as = models.BigIntegerField(null=True, help_text="The number in its public id, where it is not the row's own")
+    replaces = models.BigIntegerField(
+        null=True, help_text="The field it takes the place of, while values are converted"
+    )
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["organization", "id"], name="field_in_organization")]
@@ -62,7 +66,12 @@ class CustomField(TenantModel):
 
     @property
     def public_id(self) -> str:
-        return ids.encode("cf", self.pk)
+        return ids.encode("cf", self.number)
+
+    @property
+    def number(self) -> int:
+        """The number by which clients and the event log know the field: a conversion changes its row, never this."""
+        return self.known_as or self.pk
 
 
 class FieldUse(TenantModel):

@@ -26,7 +26,6 @@ from typing import Any, cast
 
 from activities.queries import TypeCatalog, TypeInfo, type_catalog
 from activities.search import ACTIVITY, TYPE
-from crm import ids
 from crm.customfields.catalog import Catalog, Field, Option, Use, catalog
 from crm.errors import InvalidInput
 from crm.fieldkinds import fold
@@ -328,8 +327,8 @@ def choice_field(actor: Membership, kinds: tuple[TypeInfo, ...], public_id: str)
 
 def _field_of(actor: Membership, kinds: tuple[TypeInfo, ...], public_id: str, fits: Any) -> CustomValue | None:
     known = catalog(actor.organization)
-    number = ids.decode("cf", public_id)
-    uses = [known.use(kind.fieldset_id, number) for kind in kinds] if number else []
+    field = known.field_by_public_id(public_id)
+    uses = [known.use(kind.fieldset_id, field.id) for kind in kinds] if field else []
     if not uses or not all(use and can_view_field(actor, use) and fits(use.field) for use in uses):
         return None
     assert uses[0] is not None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from crm import ids
 from crm.customfields.catalog import Catalog, catalog, touch_schema
@@ -19,7 +19,9 @@ from crm.plans import MAX_FIELDS_PER_TYPE
 
 def field_for(actor: Membership, public_id: str) -> CustomField:
     """Return a field of the organization that is not deleted; raises `NotFound`."""
-    found = CustomField.objects.filter(pk=ids.decode("cf", public_id), deleted_at=None).first()
+    number = ids.decode("cf", public_id)
+    named = Q(known_as=number) | Q(pk=number, known_as=None)
+    found = CustomField.objects.filter(named, deleted_at=None, replaces=None).first() if number else None
     if found is None:
         raise NotFound("There is no such field.")
     return found
@@ -39,11 +41,12 @@ def authorize_definitions(actor: Membership) -> None:
 
 
 @contextmanager
-def schema_change(actor: Membership) -> Iterator[Catalog]:
+def schema_change(actor: Membership, field: CustomField | None = None) -> Iterator[Catalog]:
     """One change to an organization's definitions: changes queue up behind each other, all of it holds or none.
 
     Yields the fields as they are now, also when somebody changed them since the actor was loaded. A refused change
-    leaves the actor's organization as it was, so that nothing rolled back is shown.
+    leaves the actor's organization as it was, so that nothing rolled back is shown. `field`: what changes; it must not
+    be in the middle of a conversion.
     """
     organization = actor.organization
     before = organization.schema_version
@@ -51,11 +54,19 @@ def schema_change(actor: Membership) -> Iterator[Catalog]:
         with transaction.atomic():
             now = Organization.objects.select_for_update().get(pk=organization.pk)
             organization.schema_version = now.schema_version
+            if field is not None:
+                require_settled(field)
             yield catalog(organization)
             touch_schema(organization)
     except BaseException:
         organization.schema_version = before
         raise
+
+
+def require_settled(field: CustomField) -> None:
+    """Raise for a field whose values are being converted, and for one that a conversion took the place of."""
+    if staged := CustomField.objects.filter(replaces=field.pk, deleted_at=None).first():
+        raise InvalidInput(f"{field.name} is being changed to {staged.kind}. Try again when that is done.")
 
 
 def require_own(field: CustomField) -> None:

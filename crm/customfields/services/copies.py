@@ -38,7 +38,7 @@ def copy_fields(actor: Membership, source: FieldSet, target: FieldSet) -> int:
                 edit_roles=list(use.edit_roles), view_roles=list(use.view_roles), show_when=rule,
             )  # fmt: skip
             events.record(
-                actor, "updated" if use.field.shared else "created", f"custom_fields.{target.owner}", row.pk,
+                actor, "updated" if use.field.shared else "created", f"custom_fields.{target.owner}", row.number,
                 changed=["fieldsets"] if use.field.shared else [],
                 after={"attached": target.pk} if use.field.shared else {"name": row.name, "kind": row.kind},
                 meta={"copied_from": use.field.public_id},

@@ -54,7 +54,7 @@ def create_field(
     labels = clean_labels(options)
     with schema_change(actor) as known:
         require_room(known, fieldset)
-        clean = _clean_definition(
+        clean = clean_definition(
             known, fieldset, name=name, kind=kind, description=description, multiple=multiple,
             settings=settings or {}, labels=labels,
         )  # fmt: skip
@@ -91,7 +91,7 @@ def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, chan
     require_own(field)
     if changes.get("kind", field.kind) != field.kind:
         raise InvalidInput(fields={"kind": "The kind of a field is fixed once it is made. Add a new field instead."})
-    with schema_change(actor) as known:
+    with schema_change(actor, field) as known:
         use = use_for(fieldset, field)
         before = _snapshot(field, use)
         multiple = changes.get("multiple", field.multiple)
@@ -99,7 +99,7 @@ def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, chan
             raise InvalidInput(
                 fields={"multiple": "Records may hold several values already, so this cannot be turned off."}
             )
-        clean = _clean_definition(
+        clean = clean_definition(
             known, fieldset, field=field, kind=field.kind, multiple=multiple,
             name=changes.get("name", field.name), description=changes.get("description", field.description),
             settings=changes.get("settings", field.settings), labels=changes.get("options"),
@@ -123,7 +123,7 @@ def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, chan
         after = _snapshot(field, use)
         if changed := events.diff(before, after):
             events.record(
-                actor, "updated", f"custom_fields.{fieldset.owner}", field.pk, changed=changed,
+                actor, "updated", f"custom_fields.{fieldset.owner}", field.number, changed=changed,
                 before={key: before.get(key) for key in changed}, after={key: after.get(key) for key in changed},
             )  # fmt: skip
     return field
@@ -152,7 +152,7 @@ def delete_field(actor: Membership, fieldset: FieldSet, field: CustomField, conf
             actor,
             "deleted",
             f"custom_fields.{fieldset.owner}",
-            field.pk,
+            field.number,
             before={"name": field.name, "kind": field.kind},
         )
 
@@ -193,10 +193,11 @@ def reorder_fields(actor: Membership, fieldset: FieldSet, public_ids: Sequence[s
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
-def _clean_definition(
+def clean_definition(
     known: Catalog, fieldset: FieldSet, *, name: Any, kind: str, description: Any, multiple: bool,
     settings: Mapping[str, Any], labels: Sequence[str] | None, field: CustomField | None = None,
 ) -> dict[str, Any]:  # fmt: skip
+    """Return name, description and settings as they are stored. Raises `InvalidInput` naming each part."""
     errors: dict[str, str] = {}
     name = " ".join(str(name or "").split())
     if kind not in KINDS:

@@ -26,7 +26,7 @@ COLORS = (
 def add_options(actor: Membership, field: CustomField, labels: Iterable[str]) -> list[FieldOption]:
     """Add options that are not there yet, at the end; removed ones of the same label come back."""
     authorize_definitions(actor)
-    with schema_change(actor):
+    with schema_change(actor, field):
         kept = offered(field)
         folded = {label.casefold() for label in kept}
         new = [label for label in dict.fromkeys(clean_labels(labels)) if label.casefold() not in folded]
@@ -47,7 +47,7 @@ def change_options(actor: Membership, field: CustomField, changes: Mapping[str, 
     Labels may be swapped. Raises `InvalidInput` whose `fields` are named by the option's id, and by `label` for one.
     """
     authorize_definitions(actor)
-    with schema_change(actor):
+    with schema_change(actor, field):
         rows = {row.public_id: row for row in FieldOption.objects.filter(field=field)}
         if unknown := changes.keys() - rows.keys():
             raise NotFound(f"There is no option {sorted(unknown)[0]}.")
@@ -95,7 +95,7 @@ def remove_option(actor: Membership, field: CustomField, option_id: str) -> None
     authorize_definitions(actor)
     option = _option(field, option_id)
     if option.removed_at is None:
-        with schema_change(actor):
+        with schema_change(actor, field):
             option.removed_at = timezone.now()
             option.save(update_fields=["removed_at"])
             _record(actor, field, before={"label": option.label}, after=None)
@@ -106,7 +106,7 @@ def restore_option(actor: Membership, field: CustomField, option_id: str) -> Non
     authorize_definitions(actor)
     option = _option(field, option_id)
     if option.removed_at is not None:
-        with schema_change(actor):
+        with schema_change(actor, field):
             set_options(actor, field, [*offered(field), option.label])
             _record(actor, field, before=None, after={"restored": option.label})
 
@@ -114,7 +114,7 @@ def restore_option(actor: Membership, field: CustomField, option_id: str) -> Non
 def reorder_options(actor: Membership, field: CustomField, option_ids: Sequence[str]) -> None:
     """Offer the options in this order; those that are not named follow in theirs."""
     authorize_definitions(actor)
-    with schema_change(actor):
+    with schema_change(actor, field):
         rows = {row.public_id: row for row in FieldOption.objects.filter(field=field).order_by("position", "pk")}
         named = [rows.pop(public_id) for public_id in dict.fromkeys(option_ids) if public_id in rows]
         for position, row in enumerate([*named, *rows.values()]):
@@ -136,7 +136,7 @@ def merge_options(actor: Membership, field: CustomField, from_id: str, into_id: 
         raise InvalidInput(fields={"into": "Choose two different options."})
     if kept.removed_at is not None:
         raise InvalidInput(fields={"into": f"“{kept.label}” is removed. Restore it first."})
-    with schema_change(actor):
+    with schema_change(actor, field):
         field = CustomField.objects.get(pk=field.pk)
         merged = {old: kept.pk if new == gone.pk else new for old, new in field.settings.get("merged", {}).items()}
         field.settings = {**field.settings, "merged": {**merged, str(gone.pk): kept.pk}}
@@ -300,5 +300,5 @@ def _record(
 ) -> None:  # fmt: skip
     owner = FieldSet.objects.filter(uses__field=field).order_by("pk").values_list("owner", flat=True).first()
     events.record(
-        actor, "updated", f"custom_fields.{owner}", field.pk, changed=["options"], before=before, after=after, meta=meta
+        actor, "updated", f"custom_fields.{owner}", field.number, changed=["options"], before=before, after=after, meta=meta
     )  # fmt: skip

@@ -30,12 +30,12 @@ def share_field(actor: Membership, field: CustomField) -> None:
     require_own(field)
     if field.shared:
         return
-    with schema_change(actor):
+    with schema_change(actor, field):
         field.shared, field.updated_by, field.date_updated = True, actor.user, timezone.now()
         field.save(update_fields=["shared", "updated_by", "date_updated"])
         owner = FieldSet.objects.filter(uses__field=field).values_list("owner", flat=True).first()
         events.record(
-            actor, "updated", f"custom_fields.{owner}", field.pk,
+            actor, "updated", f"custom_fields.{owner}", field.number,
             changed=["shared"], before={"shared": False}, after={"shared": True},
         )  # fmt: skip
 
@@ -61,7 +61,7 @@ def attach_field(
             edit_roles=clean_roles("edit_roles", edit_roles), view_roles=clean_roles("view_roles", view_roles),
         )  # fmt: skip
         events.record(
-            actor, "updated", f"custom_fields.{fieldset.owner}", field.pk, changed=["fieldsets"],
+            actor, "updated", f"custom_fields.{fieldset.owner}", field.number, changed=["fieldsets"],
             after={"attached": fieldset.pk},
         )  # fmt: skip
     return use
@@ -84,7 +84,7 @@ def detach_field(actor: Membership, fieldset: FieldSet, field: CustomField, conf
         use.delete()
         jobs.enqueue("crm.tasks.purge_use", field.pk, fieldset.pk)
         events.record(
-            actor, "updated", f"custom_fields.{fieldset.owner}", field.pk, changed=["fieldsets"],
+            actor, "updated", f"custom_fields.{fieldset.owner}", field.number, changed=["fieldsets"],
             before={"attached": fieldset.pk}, meta={"records": number},
         )  # fmt: skip
     return number
@@ -105,7 +105,7 @@ def delete_shared_field(actor: Membership, field: CustomField, confirm_name: str
         field.save(update_fields=["deleted_at"])
         jobs.enqueue("crm.tasks.purge_field", field.pk)
         events.record(
-            actor, "deleted", "custom_fields.shared", field.pk, before={"name": field.name, "kind": field.kind}
+            actor, "deleted", "custom_fields.shared", field.number, before={"name": field.name, "kind": field.kind}
         )  # fmt: skip
 
 

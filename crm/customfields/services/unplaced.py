@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from crm import events, jobs
 from crm.customfields.services.changes import authorize_definitions, require_own, schema_change
-from crm.customfields.services.definitions import _clean_definition, update_field
+from crm.customfields.services.definitions import clean_definition, update_field
 from crm.customfields.services.options import clean_labels, set_options
 from crm.errors import NotFound
 from crm.models import CustomField, FieldOption, FieldSet, FieldUse, Membership
@@ -30,7 +30,7 @@ def create_shared_field(
     authorize_definitions(actor)
     labels = clean_labels(options)
     with schema_change(actor) as known:
-        clean = _clean_definition(
+        clean = clean_definition(
             known, FieldSet(pk=0), name=name, kind=kind, description=description, multiple=multiple, settings={},
             labels=labels,
         )  # fmt: skip
@@ -43,7 +43,7 @@ def create_shared_field(
             for index, label in enumerate(labels)
         )
         events.record(
-            actor, "created", OBJECT_TYPE, field.pk, after={"name": field.name, "kind": kind, "options": labels}
+            actor, "created", OBJECT_TYPE, field.number, after={"name": field.name, "kind": kind, "options": labels}
         )
     return field
 
@@ -58,7 +58,7 @@ def update_shared_field(actor: Membership, field: CustomField, changes: Mapping[
     with schema_change(actor) as known:
         before = {"name": field.name, "description": field.description, "multiple": field.multiple}
         field.multiple = changes.get("multiple", field.multiple)
-        clean = _clean_definition(
+        clean = clean_definition(
             known, FieldSet(pk=0), field=field, kind=field.kind, multiple=field.multiple, settings=field.settings,
             name=changes.get("name", field.name), description=changes.get("description", field.description),
             labels=changes.get("options"),
@@ -72,7 +72,7 @@ def update_shared_field(actor: Membership, field: CustomField, changes: Mapping[
         after = {"name": field.name, "description": field.description, "multiple": field.multiple}
         changed = events.diff(before, after) + (["options"] if "options" in changes else [])
         events.record(
-            actor, "updated", OBJECT_TYPE, field.pk, changed=changed,
+            actor, "updated", OBJECT_TYPE, field.number, changed=changed,
             before={key: before.get(key) for key in changed}, after={key: after.get(key) for key in changed},
         )  # fmt: skip
     return field
@@ -88,7 +88,7 @@ def delete_shared_field(actor: Membership, field: CustomField) -> None:
         field.deleted_at = timezone.now()
         field.save(update_fields=["deleted_at"])
         jobs.enqueue("crm.tasks.purge_field", field.pk)
-        events.record(actor, "deleted", OBJECT_TYPE, field.pk, before={"name": field.name, "kind": field.kind})
+        events.record(actor, "deleted", OBJECT_TYPE, field.number, before={"name": field.name, "kind": field.kind})
 
 
 def _require_shared(field: CustomField) -> None:
