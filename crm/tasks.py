@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from django.apps import apps
 from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
 
+from crm import jobs
 from crm.customfields.services import move_merged_values
 from crm.customfields.services.conversions import convert_some
 from crm.customfields.services.sharing import index_rows_in
@@ -15,6 +18,7 @@ from crm.models import CustomField, FieldSet, FieldUse, Membership
 from crm.tenancy import scope
 
 CHUNK = 2000
+TURN_SECONDS = 60  # well within what the queue grants a job
 
 
 def purge_field(field_id: int) -> None:
@@ -40,16 +44,26 @@ def purge_use(field_id: int, fieldset_id: int) -> None:
                 _purge(model, field_id, found)
 
 
-def convert_field(staged_id: int, membership_id: int) -> None:
-    """Convert the values of a field that gets another kind, chunk by chunk. Safe to repeat."""
+def convert_field(staged_id: int) -> None:
+    """Convert values of a field that gets another kind for a turn, then queue the next one. Safe to repeat."""
     staged = CustomField.unscoped.filter(pk=staged_id, deleted_at=None).first()
     if staged is None or staged.replaces is None:
         return
     with scope(staged.organization_id):
-        actor = Membership.objects.select_related("user", "role", "organization").get(pk=membership_id)
+        by = staged.settings["converting"]["by"]
+        actor = Membership.objects.select_related("user", "role", "organization").get(pk=by)
+        until, over = time.monotonic() + TURN_SECONDS, False
         with timezone.override(actor.zone):
-            while not convert_some(actor, staged):
-                pass
+            while not over and time.monotonic() < until:
+                over = convert_some(actor, staged)
+    if not over:
+        jobs.enqueue("crm.tasks.convert_field", staged_id)
+
+
+def resume_conversions() -> None:
+    """Queue the conversions that a dead worker left, of every organization."""
+    for staged_id in CustomField.unscoped.exclude(replaces=None).filter(deleted_at=None).values_list("pk", flat=True):
+        jobs.enqueue("crm.tasks.convert_field", staged_id)
 
 
 def merge_option(field_id: int, from_id: int, into_id: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from crm import events, jobs
+from crm import events, jobs, tasks
 from crm.customfields import services
 from crm.customfields.catalog import Field, catalog
 from crm.customfields.lookups import Lookups
@@ -221,8 +221,8 @@ def job(ours: Tenant, fieldset: FieldSet, monkeypatch: pytest.MonkeyPatch) -> tu
 
 def test_until_the_job_is_done_the_field_is_what_it_was(ours: Tenant, fieldset: FieldSet, job: Any) -> None:
     field, sent = job
-    [(path, staged_pk, membership)] = sent
-    assert (path, membership) == ("crm.tasks.convert_field", ours.admin.pk)
+    [(path, staged_pk)] = sent
+    assert path == "crm.tasks.convert_field"
     staged = CustomField.objects.get(pk=staged_pk)
     assert [use.field.name for use in catalog(ours.organization).lead_uses] == ["Size"]
     for _ in range(2):
@@ -255,6 +255,22 @@ def test_until_the_job_is_done_the_field_is_what_it_was(ours: Tenant, fieldset: 
     ours.organization.refresh_from_db()
     give(ours, services.field_for(ours.admin, field.public_id), "9")
     assert shown(ours, field) == [9, None, 3]
+
+
+def test_a_job_takes_turns_and_is_taken_up_again(ours: Tenant, job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    field, sent = job
+    staged_pk = sent[0][1]
+    moments = iter([0.0, 1.0, tasks.TURN_SECONDS + 1.0, 0.0, 1.0, 2.0, 3.0, 4.0])
+    monkeypatch.setattr(tasks.time, "monotonic", lambda: next(moments))
+    tasks.convert_field(staged_pk)
+    assert CustomField.objects.get(pk=staged_pk).settings["converting"]["after"] == [ours.leads[0].pk, 0]
+    assert sent[1:] == [("crm.tasks.convert_field", staged_pk)]
+    tasks.resume_conversions()
+    assert sent[2:] == [("crm.tasks.convert_field", staged_pk)]
+    tasks.convert_field(staged_pk)
+    assert shown(ours, field) == [1, None, 3]
+    tasks.resume_conversions()
+    assert sent[3:] == [("crm.tasks.purge_field", field.pk)]
 
 
 def test_a_chunk_that_fails_is_done_again(ours: Tenant, job: Any, monkeypatch: pytest.MonkeyPatch) -> None:

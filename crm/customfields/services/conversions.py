@@ -63,7 +63,7 @@ def convert_field(
         staged = _stage(actor, fieldset, field, kind, changes)
         touch_schema(actor.organization)
         if len(_places(field)[: AT_ONCE + 1]) > AT_ONCE:
-            jobs.enqueue("crm.tasks.convert_field", staged.pk, actor.pk)
+            jobs.enqueue("crm.tasks.convert_field", staged.pk)
         else:
             while not convert_some(actor, staged):
                 pass
@@ -94,7 +94,11 @@ def _stage(
         # It has the name once it has the place.
         **{**clean, "name": f"{field.name[:170]} (being converted)"},
     )  # fmt: skip
-    staged.settings["converting"] = {"after": None, "event": Event.objects.aggregate(last=Max("pk"))["last"] or 0}
+    staged.settings["converting"] = {
+        "by": actor.pk,
+        "after": None,
+        "event": Event.objects.aggregate(last=Max("pk"))["last"] or 0,
+    }
     staged.save(update_fields=["settings"])
     FieldOption.objects.bulk_create(
         FieldOption(organization=actor.organization, field=staged, label=label, position=index)

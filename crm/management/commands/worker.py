@@ -1,4 +1,5 @@
-"""Run background jobs until Ctrl-C or SIGTERM. Imports and bulk changes that a dead worker left are taken up again at once."""
+"""Run background jobs until Ctrl-C or SIGTERM. Imports, bulk changes and conversions of fields that a
+dead worker left are taken up again at once."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from activities.imports import resume_all
 from crm.jobs import run_worker
+from crm.tasks import resume_conversions
 from leads.tasks import resume_bulk
 
 
@@ -17,4 +19,5 @@ class Command(BaseCommand):
     def handle(self, **given: Any) -> None:
         resume_all()
         resume_bulk()
+        resume_conversions()
         run_worker()
