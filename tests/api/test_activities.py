@@ -339,7 +339,10 @@ def test_a_finished_task_is_an_entry_of_its_lead(api: Api, user_api: Api, world:
     [entry] = api.get(f"{path}?lead_id={lead}")["data"]
     assert (entry["_type"], entry["lead_id"], entry["user_id"]) == ("TaskCompleted", lead, me["id"])
     assert (entry["task_id"], entry["task_text"]) == (task["id"], "Call back")
-    assert (entry["task_assigned_to"], entry["task_assigned_to_name"]) == (me["id"], f"{me['first_name']} {me['last_name']}")
+    assert (entry["task_assigned_to"], entry["task_assigned_to_name"]) == (
+        me["id"],
+        f"{me['first_name']} {me['last_name']}",
+    )
     assert api.get(f"{path}{entry['id']}/") == entry
     assert api.get(f"activity/?lead_id={lead}&_type=TaskCompleted")["data"] == [entry]
     assert [row["_type"] for row in api.get(f"activity/?lead_id={lead}")["data"]] == ["TaskCompleted", "Created"]
