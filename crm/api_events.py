@@ -37,7 +37,7 @@ def _kept() -> QuerySet[Event]:
 
 
 @router.get("/event/", summary="List events", openapi_extra=shows(
-    {"data": [EVENT], "has_more": False, "cursor_next": None, "cursor_previous": None},
+    {"data": [EVENT], "cursor_next": None, "cursor_previous": None},
     query={"object_type": "such as activity.custom_activity", "action": "created, updated, deleted, published, merged …",
            "object_id": "of one object", "lead_id": "of one lead", "user_id": "of one member", "request_id": "of one request",
            "date_updated__gte": "also gt, lt, lte", "_limit": "at most 50 come", "_cursor": "`cursor_next` of the page before; empty: from the start"}))  # fmt: skip
@@ -64,7 +64,8 @@ def list_events(request: HttpRequest) -> Any:
             break
     following = ids.encode("ev", last) if more and last is not None else None
     previous = _BACK + ids.encode("ev", first) if first is not None else None
-    return {"data": shown, "has_more": following is not None, "cursor_next": following, "cursor_previous": previous}
+    # No `has_more`: a client that finds it asks for the next page by `_skip`, which events have not.
+    return {"data": shown, "cursor_next": following, "cursor_previous": previous}
 
 
 def _page_before(request: HttpRequest, rows: QuerySet[Event], after: int | None, limit: int) -> dict[str, Any]:
@@ -73,12 +74,7 @@ def _page_before(request: HttpRequest, rows: QuerySet[Event], after: int | None,
     page = found[:limit][::-1]
     previous = _BACK + ids.encode("ev", found[limit].pk) if len(found) > limit else None
     following = page[-1].public_id if page else None
-    return {
-        "data": events_json(request, page),
-        "has_more": following is not None,
-        "cursor_next": following,
-        "cursor_previous": previous,
-    }
+    return {"data": events_json(request, page), "cursor_next": following, "cursor_previous": previous}
 
 
 def _cursor(request: HttpRequest) -> tuple[int | None, bool]:

@@ -51,7 +51,7 @@ def pick(data: Any, wanted: str) -> Any:
     keys = keys_named(wanted)
     if keys is None or not isinstance(data, dict):
         return data
-    if isinstance(data.get("data"), list) and "has_more" in data:
+    if isinstance(data.get("data"), list) and ("has_more" in data or "cursor_next" in data):
         return {**data, "data": [picked(row, keys) for row in data["data"]]}
     return picked(data, keys)
 
