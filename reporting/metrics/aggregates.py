@@ -129,6 +129,7 @@ class Packed(Aggregate):
         return tuple(row)
 
     def unpacked(self, text: str) -> Any:
+        """Return what `whole` takes of a day, from the text that is kept of it."""
         raise NotImplementedError
 
     def whole(self, days: Sequence[Any]) -> tuple[Any, ...]:

@@ -82,7 +82,7 @@ def create_field(
 
 
 def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, changes: Mapping[str, Any]) -> CustomField:
-    """Change a field's definition or its use in `fieldset`. The kind never changes.
+    """Change a field's definition or its use in `fieldset`. The kind stays; see `convert_field`.
 
     `changes` may hold name, description, multiple, settings, default, required, heading, read_only, edit_roles,
     view_roles, show_when, options (labels: kept ones keep their id, missing ones are removed, new ones are added).
