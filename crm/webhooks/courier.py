@@ -127,9 +127,7 @@ def _serve(rows: Sequence[WebhookDelivery]) -> None:
             for number in numbers:
                 if time.monotonic() > end:
                     # The lease must not run out under what is still to be sent.
-                    WebhookDelivery.objects.filter(pk__in=numbers, state=WAITING, attempts=0).update(
-                        next_attempt_at=timezone.now()
-                    )
+                    WebhookDelivery.objects.filter(pk__in=numbers, state=WAITING).update(next_attempt_at=timezone.now())
                     return
                 row = WebhookDelivery.objects.select_related("event").filter(pk=number, state=WAITING).first()
                 if row is not None and not _deliver(subscription, row):
@@ -141,12 +139,19 @@ def _serve(rows: Sequence[WebhookDelivery]) -> None:
 
 
 def _hold(subscription: WebhookSubscription, numbers: Sequence[int]) -> None:
-    """After a failure nothing else is tried for a while: one answer is enough to know that nobody is there."""
+    """After a failure nothing else is tried for a while: one answer is enough to know that nobody is there.
+
+    What failed before and was leased with it waits as long again as it did, and not until the lease is over.
+    """
     if not WebhookSubscription.objects.filter(pk=subscription.pk, status=ACTIVE).exists():
         return  # what waits was put out of sight when it was paused
     now = timezone.now()
-    rows = WebhookDelivery.objects.filter(subscription=subscription, state=WAITING, attempts=0)
-    rows.filter(Q(pk__in=numbers) | Q(next_attempt_at__lte=now)).update(next_attempt_at=now + FIRST_WAIT)
+    rows = WebhookDelivery.objects.filter(subscription=subscription, state=WAITING)
+    leased = rows.filter(pk__in=numbers, attempts__gt=0)
+    for attempts in set(leased.values_list("attempts", flat=True)):
+        leased.filter(attempts=attempts).update(next_attempt_at=now + wait_after(attempts))
+    untried = rows.filter(attempts=0)
+    untried.filter(Q(pk__in=numbers) | Q(next_attempt_at__lte=now)).update(next_attempt_at=now + FIRST_WAIT)
 
 
 def _deliver(subscription: WebhookSubscription, row: WebhookDelivery) -> bool:
@@ -223,7 +228,8 @@ def _settle(subscription: WebhookSubscription, group: Sequence[WebhookDelivery],
             row.next_attempt_at = now + wait_after(row.attempts)
             if row.next_attempt_at - row.date_created > GIVE_UP:
                 row.state = FAILED
-            _wait_together(group[:-1], row.next_attempt_at, row.state)
+            others = WebhookDelivery.objects.filter(pk__in=[each.pk for each in group[:-1]])
+            others.update(next_attempt_at=row.next_attempt_at, attempts=row.attempts, state=row.state)
         row.save(
             update_fields=[
                 "attempts", "response_status", "error", "duration_ms", "state", "delivered_at", "next_attempt_at",
@@ -231,10 +237,6 @@ def _settle(subscription: WebhookSubscription, group: Sequence[WebhookDelivery],
         )  # fmt: skip
         if not answer.delivered:
             _note_failure(subscription, now)
-
-
-def _wait_together(others: Sequence[WebhookDelivery], until: datetime, state: str) -> None:
-    WebhookDelivery.objects.filter(pk__in=[each.pk for each in others]).update(next_attempt_at=until, state=state)
 
 
 def _note_failure(subscription: WebhookSubscription, now: datetime) -> None:
