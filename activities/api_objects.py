@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from activities.api_shapes import shaped
 from activities.builtin import BUILTINS
-from activities.models import Activity, LeadActivityFact
+from activities.models import Activity
 from activities.queries import TypeInfo, type_catalog, visible_with_drafts
 from crm import ids
 from crm.api import (
@@ -30,7 +30,6 @@ from crm.customfields.catalog import Use, catalog
 from crm.fieldkinds import InvalidValue, is_blank
 from crm.models import Event
 from crm.permissions import Perm, can_view_field, can_view_type, has
-from leads.api_objects import smart_fields
 
 
 class ActivityRow(NamedTuple):
@@ -172,42 +171,3 @@ def _may_have_seen(request: HttpRequest, gone: Event) -> bool:
 def _render_activities(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     rows = list(visible_with_drafts(request.actor).filter(pk__in=pks))
     return dict(zip([row.pk for row in rows], activities_json(request, rows), strict=True))
-
-
-# --- what leads show of their activities for `_fields=_all` -------------------------------------------------------------
-# Built-in kind → how Close names it in numbers and in dates.
-_COUNTED = {
-    "call": ("calls", "call"), "email": ("emails", "email"), "sms": ("sms", "sms"), "meeting": ("meetings", "meeting"),
-    "note": ("notes", "note"),
-}  # fmt: skip
-_COMMUNICATION = ("call", "email", "sms", "meeting")
-
-
-@smart_fields.append
-def _counted(request: HttpRequest, lead_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Return how many activities of each kind were logged, the first and the last, of kinds the actor may see."""
-    kinds = {
-        row.id: row.builtin
-        for row in type_catalog(request.organization).types
-        if row.builtin in _COUNTED and can_view_type(request.actor, row)
-    }
-    facts = LeadActivityFact.objects.filter(lead_id__in=lead_ids, type_id__in=kinds)
-    by_lead: dict[int, dict[str, LeadActivityFact]] = {}
-    for fact in facts:
-        by_lead.setdefault(fact.lead_id, {})[kinds[fact.type_id]] = fact
-    return {number: _numbers(by_lead.get(number, {}), kinds.values()) for number in lead_ids}
-
-
-def _numbers(facts: Mapping[str, LeadActivityFact], kinds: Iterable[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for kind in kinds:
-        several, one = _COUNTED[kind]
-        fact = facts.get(kind)
-        found[f"num_{several}"] = fact.count if fact else 0
-        found[f"first_{one}_date"] = stamp(fact.first_at) if fact else None
-        found[f"last_{one}_date"] = stamp(fact.last_at) if fact else None
-    spoken = [facts[kind] for kind in _COMMUNICATION if kind in facts]
-    found["times_communicated"] = sum(fact.count for fact in spoken)
-    found["first_communication_date"] = stamp(min((fact.first_at for fact in spoken), default=None))
-    found["last_communication_date"] = stamp(max((fact.last_at for fact in spoken), default=None))
-    return found

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from activities.builtin import BUILTINS
 from activities.queries import type_catalog
+from activities.queries.figures import DIRECTED, SPOKEN, counted, directed, last_calls
 from activities.search import ACTIVITY, BUILTIN, LAST, TYPE
 from crm.models import Membership
-from leads.search.figures import NOTHING, Asked, Figure, Records, earliest, latest, named, number_of
+from leads.search.figures import NOTHING, Asked, Figure, Reading, Records, earliest, latest, named, number_of
 from leads.search.language import All, Condition, Count, CustomValue, Node, OneOf, Related, Where
 from leads.search.sources import LEAD, Column
 
 _OF = dict(zip(BUILTINS, BUILTIN, strict=True))
-SPOKEN = ("call", "email", "sms", "meeting")
 LAST_CALL = replace(
     LAST, object_type="activity.last_call", singular="last call", plural="last calls", holds=lambda row: row.builtin == "call"
 )  # fmt: skip
@@ -63,7 +63,6 @@ def _of_last_call(name: str) -> Asked:
 
 
 _AT = _column("activity_at")
-_DIRECTED = {"call": ("outbound", "inbound"), "email": ("outgoing", "incoming"), "sms": ("outbound", "inbound")}
 _SEVERAL = {"call": "calls", "email": "emails", "sms": "sms", "meeting": "meetings", "note": "notes"}
 
 
@@ -83,41 +82,43 @@ def _of_kind(slug: str) -> list[Figure]:
     shown = BUILTINS[slug].name if BUILTINS[slug].name.isupper() else BUILTINS[slug].name.lower()
     many = shown if shown.isupper() else several
     found: list[Figure] = []
-    found += named(
-        f"num_{several}", f"Number of {many}", "number", number_of(_of(slug)), shown=_shown(slug, "count:{}")
-    )
-    found += named(f"first_{slug}_date first_{slug}_created", f"First {shown}", "moment", earliest(_of(slug), _AT))
-    found += named(
-        f"last_{slug}_date last_{slug}_created",
-        f"Last {shown}",
-        "moment",
-        latest(_of(slug), _AT),
-        shown=_shown(slug, "last:{}:activity_at"),
-    )
+    found += named(f"num_{several}", f"Number of {many}", "number", number_of(_of(slug)),
+                   Reading(counted, (slug, "count"), 0), shown=_shown(slug, "count:{}"))  # fmt: skip
+    found += named(f"first_{slug}_date first_{slug}_created", f"First {shown}", "moment", earliest(_of(slug), _AT),
+                   Reading(counted, (slug, "first")))  # fmt: skip
+    found += named(f"last_{slug}_date last_{slug}_created", f"Last {shown}", "moment", latest(_of(slug), _AT),
+                   Reading(counted, (slug, "last")), shown=_shown(slug, "last:{}:activity_at"))  # fmt: skip
     ways = (("outgoing", "sent"), ("incoming", "received"))
-    for direction, (way, other) in zip(_DIRECTED.get(slug, ()), ways, strict=False):
+    for direction, (way, other) in zip(DIRECTED.get(slug, ()), ways, strict=False):
         some = _of(slug, direction)
         numbers = f"num_{way}_{several} num_{other}_{several}"
-        found += named(numbers, f"Number of {way} {many}", "number", number_of(some))
+        found += named(numbers, f"Number of {way} {many}", "number", number_of(some),
+                       Reading(directed, (slug, direction, "count"), 0))  # fmt: skip
         dates = f"first_{way}_{slug}_date first_{other}_{slug}_date"
-        found += named(dates, f"First {way} {shown}", "moment", earliest(some, _AT), offered=False)
+        found += named(dates, f"First {way} {shown}", "moment", earliest(some, _AT),
+                       Reading(directed, (slug, direction, "first")), offered=False)  # fmt: skip
         dates = dates.replace("first_", "last_")
-        found += named(dates, f"Last {way} {shown}", "moment", latest(some, _AT), offered=False)
+        found += named(dates, f"Last {way} {shown}", "moment", latest(some, _AT),
+                       Reading(directed, (slug, direction, "last")), offered=False)  # fmt: skip
     return found
 
 
 LEADS = (
-    *named("times_communicated", "Times communicated", "number", number_of(_spoken)),
-    *named("first_communication_date", "First communication", "moment", earliest(_spoken, _AT)),
-    *named("last_communication_date", "Last communication", "moment", latest(_spoken, _AT)),
+    *named("times_communicated", "Times communicated", "number", number_of(_spoken),
+           Reading(counted, ("spoken", "count"), 0)),
+    *named("first_communication_date", "First communication", "moment", earliest(_spoken, _AT),
+           Reading(counted, ("spoken", "first"))),
+    *named("last_communication_date", "Last communication", "moment", latest(_spoken, _AT),
+           Reading(counted, ("spoken", "last"))),
     *_of_kind("call"),
-    *named("last_call_duration", "Duration of the last call (s)", "number", _of_last_call("duration")),
+    *named("last_call_duration", "Duration of the last call (s)", "number", _of_last_call("duration"),
+           Reading(last_calls, "duration")),
     *named("last_call_user_id last_call_user", "User of the last call", "user", _of_last_call("user_id"),
-           refers_to="user"),
+           Reading(last_calls, "user"), refers_to="user"),
     *_of_kind("email"),
     *_of_kind("sms"),
     *_of_kind("meeting"),
     *_of_kind("note"),
-    *named("last_lead_status_change_date", "Last change of status", "moment",
-           latest(_of("status_change"), _AT)),
+    *named("last_lead_status_change_date", "Last change of status", "moment", latest(_of("status_change"), _AT),
+           Reading(counted, ("status_change", "last"))),
 )  # fmt: skip

@@ -24,7 +24,8 @@ from crm.api import (
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
 from leads import services
-from leads.api_objects import add_smart_fields, contact_json, lead_columns, leads_json
+from leads.api_figures import add_figures
+from leads.api_objects import contact_json, lead_columns, leads_json
 from leads.legacy import legacy_leads
 from leads.models import Contact, Lead
 from leads.queries import (
@@ -88,7 +89,7 @@ def list_leads(request: HttpRequest) -> Any:
         rows = rows.filter(pk__in=RawSQL(sql, params))
     wanted = wanted_keys(request)
     return listing(
-        request, lead_columns(rows.order_by(*order), wanted), lambda page: add_smart_fields(request, page, leads_json(request, page, wanted)),
+        request, lead_columns(rows.order_by(*order), wanted), lambda page: add_figures(request, page, leads_json(request, page, wanted)),
         maximum=200, max_skip=35_000, total=True,
     )  # fmt: skip
 
@@ -149,7 +150,7 @@ def merge_leads(request: HttpRequest, body: MergeBody) -> Any:
 @router.get("/lead/{lead_id}/", summary="One lead", openapi_extra=shows(LEAD))
 def get_lead(request: HttpRequest, lead_id: str) -> Any:
     found = [lead_for(request.actor, lead_id)]
-    return add_smart_fields(request, found, leads_json(request, found, wanted_keys(request)))[0]
+    return add_figures(request, found, leads_json(request, found, wanted_keys(request)))[0]
 
 
 @router.put(

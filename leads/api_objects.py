@@ -15,6 +15,7 @@ from crm import ids
 from crm.api import Wanted, custom_json, name_of, renders, stamp, user_id_of
 from crm.api_people import organization_parts
 from crm.customfields.catalog import catalog
+from leads.api_figures import add_figures, columns_of_figures, contact_numbers
 from leads.models import Contact, Lead, LeadStatus, Task
 from leads.queries import seen_tasks, statuses, visible_contacts, visible_leads
 
@@ -44,6 +45,7 @@ def contact_json(request: HttpRequest, contact: Contact) -> dict[str, Any]:
         "urls": contact.urls,
         "integration_links": [],
         **_audit(request, contact),
+        **contact_numbers(request, contact),
         **custom_json(request, catalog(request.organization).contact_uses, contact.values),
     }
 
@@ -93,6 +95,7 @@ def lead_columns(rows: QuerySet[Lead], wanted: Wanted) -> QuerySet[Lead]:
     if wanted is None:
         return rows
     names = {name for key in wanted if key in _LEAD for name in _LEAD[key][0]}
+    names |= columns_of_figures(wanted)
     return rows.only("pk", *names, *(["values"] if _wants_custom(wanted) else []))
 
 
@@ -114,26 +117,6 @@ def leads_json(request: HttpRequest, leads: Sequence[Lead], wanted: Wanted = Non
         shown = {key: make(request, lead, around) for key, make in keys}
         found.append({**shown, **_custom_of_lead(request, lead)} if custom else shown)
     return found
-
-
-# Numbers about leads that are counted only for `_fields=_all`; apps above add theirs. Keys by the lead's row id.
-Smart = Callable[[HttpRequest, Sequence[int]], dict[int, dict[str, Any]]]
-smart_fields: list[Smart] = []
-_COMPUTED = ("num_", "first_", "last_", "times_")  # how the names of computed keys begin
-
-
-def add_smart_fields(request: HttpRequest, leads: Sequence[Lead], shown: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Add what is computed, where `_fields` asks for it or for everything (`_all`), in the address or in a search's body."""
-    asked = (*request.GET.get("_fields", "").split(","), *getattr(request, "fields_searched", ()))
-    if not any(name == "_all" or name.startswith(_COMPUTED) for name in asked):
-        return shown
-    found = [count(request, [lead.pk for lead in leads]) for count in smart_fields]
-    for lead, keys in zip(leads, shown, strict=True):
-        keys |= {"num_contacts": lead.contacts_count, "num_addresses": len(lead.addresses)}
-        keys["last_activity_date"] = stamp(lead.last_activity_at)
-        for more in found:
-            keys |= more.get(lead.pk, {})
-    return shown
 
 
 def _by_lead(rows: Iterable[Any]) -> dict[int, list[Any]]:
@@ -158,7 +141,7 @@ def _custom_of_lead(request: HttpRequest, lead: Lead) -> dict[str, Any]:
 @renders("lead")
 def _render_leads(request: HttpRequest, pks: list[int], wanted: Wanted) -> dict[int, dict[str, Any]]:
     rows = list(lead_columns(visible_leads(request.actor).filter(pk__any=pks), wanted))
-    shown = add_smart_fields(request, rows, leads_json(request, rows, wanted))
+    shown = add_figures(request, rows, leads_json(request, rows, wanted))
     return dict(zip([row.pk for row in rows], shown, strict=True))
 
 

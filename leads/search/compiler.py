@@ -10,18 +10,14 @@ Two shapes of every condition, because the planner cannot estimate (field, value
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from functools import singledispatchmethod
 from typing import Any
 
-from django.db import connection
-
-from crm.fieldkinds import fold
 from crm.models import Membership
 from crm.permissions import lead_visibility
+from leads.search.conditions import Conditions
 from leads.search.language import (
     All,
     AnyOf,
@@ -33,7 +29,6 @@ from leads.search.language import (
     IdIs,
     MomentIn,
     Node,
-    NumberIn,
     OneOf,
     Related,
     TextIs,
@@ -43,7 +38,7 @@ from leads.search.language import (
 )
 from leads.search.moments import Clock
 from leads.search.sources import Column, Scope, Source
-from leads.search.sql import Sql, both, either, fill, one_of, value, values
+from leads.search.sql import Sql, both, either, fill, value, values
 
 TABLES = {"text": "value_text", "number": "value_number", "moment": "value_moment", "ref": "value_ref"}
 NUMBERS, ROWS, VALUES = "numbers", "rows", "values"
@@ -75,20 +70,16 @@ class Seed:
     once: bool = False
 
 
-class Compiler:
+class Compiler(Conditions):
     """Writes SQL for one search of one actor. `free`: the planner may turn tests into joins."""
 
     def __init__(self, actor: Membership, clock: Clock, *, free: bool = False) -> None:
+        super().__init__(clock)
         self.actor = actor
-        self.clock = clock
         self.free = free
-        self.postgres = connection.vendor == "postgresql"
         self.anchors: dict[int, int | str] = {}
         self.small_fields: set[int] = set()
         self._aliases = 0
-        if not self.postgres:
-            connection.ensure_connection()
-            connection.connection.create_function("touchpoint_fold", 1, _fold_or_null, deterministic=True)
 
     def alias(self) -> str:
         self._aliases += 1
@@ -215,11 +206,13 @@ class Compiler:
     def _on_column(self, node: Where, alias: str) -> Sql:
         assert isinstance(node.field, Column)
         column = self.column_sql(node.field, alias)
+        if isinstance(node.condition, MomentIn) and node.field.whole_days:
+            return self.on_dates(node.condition, column)
         if isinstance(node.condition, TextIs | Exists) and node.field.asks in ("text", "label"):
             if isinstance(node.condition, Exists):
                 return Sql(f"{column} <> ''")
             column = column if node.field.folded else self.folded(column)
-        return self.condition(node.condition, column, node.field.whole_days)
+        return self.condition(node.condition, column)
 
     def _on_values(self, searched: CustomValue, condition: Any, source: Source, alias: str) -> list[Sql]:
         """Return the conditions on a row of the value index, without its lead and record."""
@@ -406,72 +399,6 @@ class Compiler:
         where = both([scope.base(alias), self.test(node, self.row(scope.source, alias))])
         return Seed(fill(f"SELECT {alias}.id AS id FROM {scope.source.table} {alias} WHERE {{}}", where), once=True)
 
-    # --- conditions on a value ----------------------------------------------------------------------------------------
-    def column_sql(self, column: Column, alias: str) -> str:
-        return column.sql.replace("{row}", alias)
-
-    def folded(self, column: str) -> str:
-        """Return the expression that folds a column as `crm.fieldkinds.fold` does: case, accents and blanks."""
-        if not self.postgres:
-            return f"touchpoint_fold({column})"
-        bare = rf"regexp_replace(normalize(replace(lower({column}), 'ß', 'ss'), NFKD), '[\u0300-\u036f]', '', 'g')"
-        return rf"btrim(regexp_replace({bare}, '\s+', ' ', 'g'))"
-
-    def condition(self, condition: Any, column: str, whole_days: bool = False) -> Sql:
-        """Return the condition on a column that holds stored (for text: folded) values. NULL for no value."""
-        return self._condition(condition, column, whole_days)
-
-    @singledispatchmethod
-    def _condition(self, condition: Any, column: str, whole_days: bool) -> Sql:
-        raise TypeError(f"The compiler does not know {type(condition).__name__}.")
-
-    @_condition.register
-    def _(self, condition: Exists, column: str, whole_days: bool) -> Sql:
-        return Sql(f"{column} IS NOT NULL")
-
-    @_condition.register
-    def _(self, condition: OneOf, column: str, whole_days: bool) -> Sql:
-        return one_of(column, condition.values)
-
-    @_condition.register
-    def _(self, condition: NumberIn, column: str, whole_days: bool) -> Sql:
-        # As a number on both: SQLite would compare an expression with text by type.
-        place = "CAST(%s AS numeric)"
-        return both(Sql(f"{column} {operator} {place}", (str(number),)) for operator, number in condition.bounds)
-
-    @_condition.register
-    def _(self, condition: MomentIn, column: str, whole_days: bool) -> Sql:
-        bounds = ((">=", condition.start), ("<", condition.before))
-        return both(
-            Sql(f"{column} {operator} %s", (self._instant(moment, whole_days),))
-            for operator, moment in bounds
-            if moment
-        )
-
-    def _instant(self, moment: Any, whole_days: bool) -> Any:
-        at = moment.at(self.clock)
-        if whole_days:  # a day counts from its midnight in the caller's zone; the index has it as midnight UTC
-            at = at.astimezone(self.clock.zone).replace(tzinfo=UTC)
-        return connection.ops.adapt_datetimefield_value(at)
-
-    @_condition.register
-    def _(self, condition: TextIs, column: str, whole_days: bool) -> Sql:
-        if condition.mode == "exact_value":
-            return fill(f"{column} = {{}}", value(condition.words[0]))
-        end = r"(\W|$)" if condition.mode != "beginning_of_words" else ""
-        # The index answers LIKE; asked the regular expression as well, it would read its trigrams twice.
-        regex = "|| '' ~" if self.postgres else "REGEXP"
-        parts: list[Sql] = []
-        for word in condition.words:
-            parts.append(self.contains(column, word))
-            parts.append(fill(f"{column} {regex} {{}}", value(rf"(^|\W){re.escape(word)}{end}")))
-        return both(parts)
-
-    def contains(self, column: str, text: str) -> Sql:
-        """Return the condition that a folded column holds a text; `%`, `_` and `\\` stand for themselves."""
-        escaped = re.sub(r"([\\%_])", r"\\\1", text)
-        return fill(rf"{column} LIKE {{}} ESCAPE '\'", value(f"%{escaped}%"))
-
 
 def _needs_row(node: Node) -> bool:
     """Return whether a node reads the record's own row, not only its values."""
@@ -484,7 +411,3 @@ def _needs_row(node: Node) -> bool:
 
 def _columns(select: str, lead: str, key: str) -> str:
     return {"1": "1", "lead": f"{lead} AS lead_id", "key": key, "both": f"{lead} AS lead_id, {key}"}[select]
-
-
-def _fold_or_null(text: Any) -> str | None:
-    return None if text is None else fold(str(text))

@@ -339,8 +339,9 @@ LEAD_COLUMNS = (
     Column("description", "Description", "text", "{row}.description"),
     Column("url", "Website", "text", "{row}.url"),
     *BY_AND_WHEN,
-    Column(
-        "last_activity_at", "Last activity", "moment", "{row}.last_activity_at", indexed=True, sorts=True, nullable=True
+    *(
+        Column(name, "Last activity", "moment", "{row}.last_activity_at", indexed=True, sorts=True, nullable=True)
+        for name in ("last_activity_at", "last_activity_date")
     ),
     Column("contacts_count", "Number of contacts", "number", "{row}.contacts_count"),
     Column("num_contacts", "Number of contacts", "number", "{row}.contacts_count"),

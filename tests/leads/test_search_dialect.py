@@ -156,6 +156,8 @@ def test_numbers_and_dates_worked_out_from_what_belongs_to_a_lead(called: Tenant
         ("last_call_duration", {"type": "exists"}, ["Acme"]), ("last_call_user_id", {"type": "current_user"}, ["Acme"]),
         ("num_tasks", number(gte=1), EVERYBODY), ("num_incomplete_tasks", number(gte=1), ["Acme", "Cyberdyne"]),
         ("num_completed_tasks", number(gte=1), ["Bluth"]), ("next_task_due_date", when(before="2027-01-01T00:00:00Z"), ["Acme"]),
+        ("next_task_due_date", when(gte="2026-07-01", lt="2026-07-02"), ["Acme"]), ("next_task_due_date", when(lt="2026-07-01"), nobody),
+        ("next_task_due_date", when(gte="2026-07-01T12:00:00-04:00"), nobody), ("next_task_due_date", when(lt="2026-07-01T12:00:00-04:00"), ["Acme"]),
         ("num_contacts", number(gte=1), EVERYBODY), ("num_addresses", number(gte=1), nobody),
         ("num_opportunities", number(gte=1), nobody), ("num_won_opportunities", number(lte=0), EVERYBODY),
     ]  # fmt: skip
