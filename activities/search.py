@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 
 from activities.builtin import BUILTINS
+from activities.models import Activity
 from activities.queries import TypeInfo, type_catalog
 from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.lookups import Lookups
@@ -107,6 +108,13 @@ class ActivitySource(Source):
     builtin: str = ""
 
     __hash__ = Source.__hash__
+
+    def object_types(self, actor: Membership, numbers: Sequence[int]) -> dict[int, str]:
+        if self.object_type != "activity":
+            return super().object_types(actor, numbers)
+        kinds = {row.id: row.event_type for row in type_catalog(actor.organization).types}
+        rows = Activity.with_drafts.filter(pk__in=numbers).values_list("pk", "type_id")
+        return {number: kinds[type_id] for number, type_id in rows}
 
     def named_field(self, actor: Membership, name: str) -> CustomValue | None:
         """Return the field of a built-in kind that the API calls `name`, if the actor may see it."""

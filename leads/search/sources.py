@@ -169,6 +169,10 @@ class Source:
         """The fields of leads that are worked out from what belongs to them."""
         return figures() if self.object_type == "lead" else ()
 
+    def object_types(self, actor: Membership, numbers: Sequence[int]) -> dict[int, str]:
+        """Return of which object type records are, by row id; a source of several sorts tells them apart."""
+        return dict.fromkeys(numbers, self.object_type)
+
     def named_field(self, actor: Membership, name: str) -> CustomValue | None:
         """Return the custom field behind a regular field's name, for kinds that are built in."""
         return None
