@@ -51,6 +51,12 @@ urlpatterns = [
     path("settings/fields/<str:owner>/<str:field_id>/options/", views_settings.field_options, name="field_options"),
     path("settings/fields/<str:owner>/<str:field_id>/options/order/", views_settings.option_order, name="option_order"),
     path("settings/fields/<str:owner>/<str:field_id>/options/merge/", views_settings.option_merge, name="option_merge"),
+    path("settings/fields/<str:owner>/<str:field_id>/convert/", views_settings.field_convert, name="field_convert"),
+    path(
+        "settings/fields/<str:owner>/<str:field_id>/converting/",
+        views_settings.field_converting,
+        name="field_converting",
+    ),
     path("settings/fields/<str:owner>/<str:field_id>/share/", views_settings.field_share, name="field_share"),
     path("settings/fields/<str:owner>/<str:field_id>/detach/", views_settings.field_detach, name="field_detach"),
     path("settings/fields/<str:owner>/<str:field_id>/delete/", views_settings.field_delete, name="field_delete"),

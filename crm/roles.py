@@ -35,8 +35,9 @@ def roles_with_counts(actor: Membership) -> list[Role]:
 
 
 def assignment_fields(actor: Membership) -> list[Any]:
-    """Return the lead fields that can say who a lead is assigned to: those whose values are members."""
-    return [use.field for use in catalog(actor.organization).lead_uses if use.field.kind.refers_to == "user"]
+    """Return the lead fields that can say who a lead is assigned to: those whose values are members, and stay so."""
+    uses = catalog(actor.organization).lead_uses
+    return [use.field for use in uses if use.field.kind.refers_to == "user" and not use.field.converting_to]
 
 
 def clone_role(actor: Membership, source: Role, name: str) -> Role:

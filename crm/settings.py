@@ -254,6 +254,12 @@ RESULT_COLUMNS = ["leads.search.columns.columns", "activities.columns.columns"]
 
 # The lists that can be searched, saved, exported and changed in bulk.
 RESULT_LISTS = ["leads.views.kinds.LEADS", "leads.views.kinds.CONTACTS", "activities.views_list.ACTIVITIES"]
+# What uses a field of leads or contacts, and what becomes of it when the field gets another kind.
+FIELD_MENTIONS: list[str] = [
+    "leads.queries_mentions.mentions",
+    "activities.queries_mentions.mentions",
+    "reporting.queries.mentions.mentions",
+]
 # What can be done to everything a search finds.
 BULK_CHANGES = ["leads.services.bulk_changes.CHANGES", "activities.services.bulk_changes.CHANGES"]
 

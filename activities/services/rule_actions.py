@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from activities.models import Activity
 from activities.queries import TypeInfo
+from activities.queries_mentions import is_of_another_kind
 from crm import events, ids
 from crm.customfields.catalog import catalog
 from crm.customfields.cleaning import clean_values
@@ -93,6 +94,10 @@ class SetField(Action):
         found = catalog(to.owner.organization).field_by_public_id(given["field_id"])
         if found is None:
             raise NotFound("The lead field it sets is gone.")
+        if is_of_another_kind(found, given["value"]):
+            raise InvalidInput(
+                f"{found.name} is a {found.kind.label.lower()} field now. Choose again what to set it to."
+            )
         to.changes.setdefault("custom", {})[found.public_id] = given["value"]
         to.words.append(f"set {found.name}" if given["value"] else f"emptied {found.name}")
 

@@ -16,6 +16,7 @@ from activities.views_settings.options import options_context
 from activities.views_settings.owners import (
     Owner,
     fields_context,
+    lines_of,
     owner_of,
     places_of,
     preview_context,
@@ -151,6 +152,10 @@ def _editor(
         row = services.field_for(request.actor, use.field.public_id)
         context |= options_context(use) if use.field.kind.has_options else {}
         context["places"] = places_of(request, use.field)
+        if may_convert := bool(services.possible_kinds(whose.fieldset, row)):
+            context["form"].fields["kind"].help_text = "Another kind takes the values along that fit."
+        context["may_convert"] = may_convert
+        context["converting"] = lines_of([use])[0].converting
         context["holding"] = services.records_holding(row)
         context["holding_here"] = (
             services.records_holding_in(whose.fieldset, row) if use.field.shared else context["holding"]

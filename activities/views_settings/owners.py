@@ -16,6 +16,7 @@ from activities.services.types import custom_type_for
 from crm.customfields.catalog import Field, Use, catalog
 from crm.customfields.forms import ValueForm, raw_input, value_form
 from crm.customfields.lookups import Lookups
+from crm.customfields.services import Progress, conversions_of
 from crm.errors import NotFound
 from crm.models import FieldSet, Role
 from crm.permissions import can_view_field
@@ -96,6 +97,21 @@ def places_of(request: HttpRequest, field: Field) -> list[Place]:
     return [place for place in places(request) if place.fieldset_id in field.fieldset_ids]
 
 
+@dataclass(frozen=True)
+class FieldLine:
+    """A field in the list. `converting`: how far it is on the way to another kind."""
+
+    use: Use
+    converting: Progress | None
+
+
+def lines_of(uses: Iterable[Use]) -> list[FieldLine]:
+    """Return the lines of these fields; one query while any of them is being converted, else none."""
+    uses = list(uses)
+    going_on = conversions_of(use.field.id for use in uses if use.field.converting_to)
+    return [FieldLine(use, going_on.get(use.field.id)) for use in uses]
+
+
 # --- fields and their preview -----------------------------------------------------------------------------------------
 def fields_context(request: HttpRequest, whose: Owner) -> dict[str, Any]:
     """Return what the list of fields and the preview beside it need."""
@@ -105,7 +121,7 @@ def fields_context(request: HttpRequest, whose: Owner) -> dict[str, Any]:
     return {
         "whose": whose,
         "owner": whose.key,
-        "uses": shown,
+        "lines": lines_of(shown),
         "may_manage": manages,
         "most": MAX_FIELDS_PER_TYPE,
         "fields_left": MAX_FIELDS_PER_TYPE - len(uses),

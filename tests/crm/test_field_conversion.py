@@ -13,6 +13,7 @@ from crm import events, jobs, tasks
 from crm.customfields import services
 from crm.customfields.catalog import Field, catalog
 from crm.customfields.lookups import Lookups
+from crm.customfields.services import conversion_plans
 from crm.customfields.services import conversions as module
 from crm.errors import InvalidInput, NotAllowed
 from crm.fieldkinds import KINDS
@@ -198,7 +199,7 @@ def test_more_values_than_a_field_has_options(
 ) -> None:
     field = add(ours, fieldset)
     give(ours, field, "a", "b", "c")
-    monkeypatch.setattr(module, "MAX_OPTIONS", 2)
+    monkeypatch.setattr(conversion_plans, "MAX_OPTIONS", 2)
     with pytest.raises(InvalidInput, match="more than 2 different values"):
         convert(ours, field, "choices")
     convert(ours, field, "choices", options=["a"])

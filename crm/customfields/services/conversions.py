@@ -8,30 +8,34 @@ takes no new values. Then the places change in one transaction: nobody sees some
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django.apps import apps
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 from django.utils import timezone
 
 from crm import events, jobs
-from crm.customfields.catalog import Field, catalog, touch_schema
+from crm.customfields.catalog import catalog, touch_schema
 from crm.customfields.lookups import Lookups
-from crm.customfields.services.changes import (
-    authorize_definitions,
-    require_own,
-    schema_change,
-    use_for,
+from crm.customfields.services.changes import schema_change, use_for
+from crm.customfields.services.conversion_plans import (
+    Place,
+    became,
+    beyond,
+    places,
+    plan_conversion,
+    records,
+    require_convertible,
 )
-from crm.customfields.services.definitions import clean_definition, update_field
-from crm.customfields.services.options import MAX_OPTIONS, clean_labels, offered, option_problems
+from crm.customfields.services.conversion_previews import preview_conversion
+from crm.customfields.services.definitions import records_holding, update_field
+from crm.customfields.services.options import offered
 from crm.customfields.values import TABLES, index_rows, insert_index_many
-from crm.errors import InvalidInput
-from crm.fieldkinds import KINDS, InvalidValue, is_blank, many, split_several
+from crm.errors import Conflict
+from crm.fieldkinds import KINDS, is_blank
 from crm.models import CustomField, Event, FieldOption, FieldSet, FieldUse, Membership
+from crm.notifications import notify
 
 AT_ONCE = 500  # so many records are converted while the person waits; more go to a job
 CHUNK = 2000
@@ -39,60 +43,60 @@ CHUNK = 2000
 LATE_EVENTS = 1000
 LEADS_AT_ONCE = 500
 OF_THE_KIND = {"options", "multiple", "settings", "default"}
-OWNERS = {FieldSet.Owner.LEAD: "leads.Lead", FieldSet.Owner.CONTACT: "leads.Contact"}
-Place = tuple[int, int]
 
 
 def convert_field(
-    actor: Membership, fieldset: FieldSet, field: CustomField, kind: str, changes: Mapping[str, Any]
-) -> None:
+    actor: Membership, fieldset: FieldSet, field: CustomField, kind: str, changes: Mapping[str, Any],
+    agreed: int | None = None,
+) -> bool:  # fmt: skip
     """Give a field of leads or contacts another kind, and make other changes (as `update_field` takes them) with it.
 
     Values become what the new kind reads in their words; those it cannot read go. Without options given, a choices field
-    gets one for each value. Raises `InvalidInput` for fields of activities and shared ones, and naming what is wrong.
+    gets one for each value. `agreed`: how many values the person was told are lost. Returns whether it is done; a job does
+    the rest. Raises `InvalidInput` for fields of activities and shared ones, for one that decides which leads a role sees,
+    and naming what is wrong; `Conflict` when more would be lost than was agreed.
     """
-    authorize_definitions(actor)
-    require_own(field)
-    if fieldset.owner not in OWNERS or field.shared:
-        whose = "shared field" if field.shared else "field of activities"
-        raise InvalidInput(fields={"kind": f"The kind of a {whose} is fixed once it is made. Add a new field instead."})
+    require_convertible(actor, fieldset, field, kind)
     with schema_change(actor, field):
         use_for(fieldset, field)
+        if agreed is not None:
+            _require_agreed(actor, fieldset, field, kind, changes, agreed)
         if rest := {name: value for name, value in changes.items() if name not in OF_THE_KIND}:
             update_field(actor, fieldset, field, rest)
         staged = _stage(actor, fieldset, field, kind, changes)
         touch_schema(actor.organization)
-        if len(_places(field)[: AT_ONCE + 1]) > AT_ONCE:
-            jobs.enqueue("crm.tasks.convert_field", staged.pk)
-        else:
+        at_once = len(places(field)[: AT_ONCE + 1]) <= AT_ONCE
+        if at_once:
             while not convert_some(actor, staged):
                 pass
+        else:
+            staged.settings["converting"] |= {"total": records_holding(field), "job": True}
+            staged.save(update_fields=["settings"])
+            jobs.enqueue("crm.tasks.convert_field", staged.pk)
+    return at_once
+
+
+def _require_agreed(
+    actor: Membership, fieldset: FieldSet, field: CustomField, kind: str, changes: Mapping[str, Any], agreed: int
+) -> None:
+    lost = preview_conversion(actor, fieldset, field, kind, changes).lost
+    if lost > agreed:
+        raise Conflict(
+            f"Meanwhile {field.name} has other values: {lost:,} would be dropped now, not {agreed:,}. Nothing was changed. "
+            "Look again before you go on."
+        )
 
 
 def _stage(
     actor: Membership, fieldset: FieldSet, field: CustomField, kind: str, changes: Mapping[str, Any]
 ) -> CustomField:
     """Make the row that takes the field's place, with its options. Nothing uses it yet."""
-    known = catalog(actor.organization)
-    multiple = changes.get("multiple")
-    if multiple is None:
-        multiple = field.multiple and kind in KINDS and KINDS[kind].allows_multiple
-    settings = changes.get("settings", {name: value for name, value in field.settings.items() if name != "merged"})
-    if kind in KINDS:
-        settings = {name: value for name, value in settings.items() if name in KINDS[kind].settings}
-    labels = changes.get("options")
-    clean = clean_definition(
-        known, fieldset, field=field, kind=kind, multiple=multiple, name=field.name, description=field.description,
-        settings=settings, labels=labels,
-    )  # fmt: skip
-    clean["settings"].pop("merged", None)
-    if KINDS[kind].has_options:
-        labels = clean_labels(labels) if labels else _labels_of(actor, known.fields[field.pk], kind, multiple)
+    plan = plan_conversion(actor, catalog(actor.organization), fieldset, field, kind, changes)
     staged = CustomField.objects.create(
-        organization=actor.organization, kind=kind, multiple=multiple, replaces=field.pk, known_as=field.number,
+        organization=actor.organization, kind=kind, multiple=plan.new.multiple, replaces=field.pk, known_as=field.number,
         created_by=field.created_by, date_created=field.date_created, updated_by=actor.user,
         # It has the name once it has the place.
-        **{**clean, "name": f"{field.name[:170]} (being converted)"},
+        **{**plan.definition, "name": f"{field.name[:170]} (being converted)"},
     )  # fmt: skip
     staged.settings["converting"] = {
         "by": actor.pk,
@@ -102,35 +106,9 @@ def _stage(
     staged.save(update_fields=["settings"])
     FieldOption.objects.bulk_create(
         FieldOption(organization=actor.organization, field=staged, label=label, position=index)
-        for index, label in enumerate(labels or ())
+        for index, label in enumerate(plan.labels or ())
     )
     return staged
-
-
-def _labels_of(actor: Membership, old: Field, kind: str, multiple: bool) -> list[str]:
-    """Return an option for each value there is, in the order of the alphabet."""
-    found: dict[str, str] = {}
-    row = CustomField.objects.get(pk=old.id)
-    lookups = Lookups(actor.organization)
-    for places in _chunks(row):
-        held = [stored for _, _, stored in _records(places, lock=False, field_id=old.id)]
-        if old.kind.refers_to == "contact":
-            lookups.preload_contacts({item for stored in held for item in many(stored)})
-        for stored in held:
-            for item in many(stored):
-                words = old.kind.to_kind(item, old, lookups, KINDS[kind], actor.zone)
-                for label in split_several(words) if multiple and not old.multiple else [words]:
-                    if label := " ".join(label.split()):
-                        found.setdefault(label.casefold(), label)
-        if len(found) > MAX_OPTIONS:
-            break
-    labels = sorted(found.values(), key=str.casefold)
-    if len(labels) > MAX_OPTIONS:
-        words = f"There are more than {MAX_OPTIONS:,} different values; a field has at most so many options."
-        raise InvalidInput(fields={"options": f"{words} Give the options that are to stay."})
-    for problem in option_problems(labels):
-        raise InvalidInput(fields={"options": f"{problem} Give the options that are to stay."})
-    return labels
 
 
 # --- converting -------------------------------------------------------------------------------------------------------
@@ -152,28 +130,28 @@ def convert_some(actor: Membership, staged: CustomField) -> bool:
         jobs.enqueue("crm.tasks.purge_field", staged.pk)
         return True
     state = staged.settings["converting"]
-    places = list(_after(_places(old), state["after"])[:CHUNK])
-    if not places:
+    chunk = list(beyond(places(old), state["after"])[:CHUNK])
+    if not chunk:
         _take_place(actor, old, staged)
         return True
-    converted, gone = _convert(actor, old, staged, places)
+    converted, gone = _convert(actor, old, staged, chunk)
     state |= {
-        "after": list(places[-1]), "converted": state.get("converted", 0) + converted, "gone": state.get("gone", 0) + gone,
+        "after": list(chunk[-1]), "converted": state.get("converted", 0) + converted, "gone": state.get("gone", 0) + gone,
     }  # fmt: skip
     staged.save(update_fields=["settings"])
     return False
 
 
-def _convert(actor: Membership, old_row: CustomField, staged: CustomField, places: Sequence[Place]) -> tuple[int, int]:
+def _convert(actor: Membership, old_row: CustomField, staged: CustomField, chunk: Sequence[Place]) -> tuple[int, int]:
     """Write what the values at these places become; returns how many became something, and how many did not."""
     actor.organization.refresh_from_db(fields=["schema_version"])
     known = catalog(actor.organization)
     old, new = known.fields[old_row.pk], known.fields[staged.pk]
     lookups = Lookups(actor.organization)
     if "contact" in (old.kind.refers_to, new.kind.refers_to):
-        lookups.preload_leads({lead_id for lead_id, _ in places})
-    key, converted, gone, records = str(new.id), 0, 0, []
-    for place, record, stored in _records(places, lock=True, field_id=old.id):
+        lookups.preload_leads({lead_id for lead_id, _ in chunk})
+    key, converted, gone, written = str(new.id), 0, 0, []
+    for place, record, stored in records(chunk, lock=True, field_id=old.id):
         if record is None:
             continue
         value = became(stored, old, new, lookups.at(place[0]), actor.zone)
@@ -183,16 +161,16 @@ def _convert(actor: Membership, old_row: CustomField, staged: CustomField, place
             converted += 1
         elif stored is not None:
             gone += 1
-        records.append((place, record))
-    if not records:
+        written.append((place, record))
+    if not written:
         return 0, 0
-    rows = [record for _, record in records]
+    rows = [record for _, record in written]
     type(rows[0]).objects.bulk_update(rows, ["values"], batch_size=500)
-    leads, keys = {lead_id for lead_id, _ in places}, {record_key for _, record_key in places}
+    leads, keys = {lead_id for lead_id, _ in chunk}, {record_key for _, record_key in chunk}
     for model in TABLES.values():
         model.objects.filter(field_id=new.id, lead_id__in=leads, record_key__in=keys).delete()
     index = None
-    for (lead_id, record_key), record in records:
+    for (lead_id, record_key), record in written:
         if key in record.values:
             found = index_rows(known, lead_id, record_key, {key: record.values[key]})
             index = index or found
@@ -203,26 +181,6 @@ def _convert(actor: Membership, old_row: CustomField, staged: CustomField, place
     return converted, gone
 
 
-def became(stored: Any, old: Field, new: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
-    """Return what a stored value is in the new kind, None where it is nothing there."""
-    words = [old.kind.to_kind(item, old, lookups, new.kind, zone) for item in many(stored)]
-    if len(words) > 1 and not new.multiple and new.kind.storage == "text":
-        words = [", ".join(words)]
-    if new.multiple and old.multiple:
-        found = [value for word in words for value in many(_clean(word, new, lookups, zone, one=True))]
-        return list(dict.fromkeys(found)) or None
-    return _clean(words[0], new, lookups, zone, one=False) if len(words) == 1 else None
-
-
-def _clean(words: str, new: Field, lookups: Lookups, zone: ZoneInfo, *, one: bool) -> Any:
-    if new.kind.has_options:
-        words = " ".join(words.split())
-    try:
-        return new.kind.clean([words] if one else words, new, lookups, zone)
-    except InvalidValue:
-        return None
-
-
 def _take_place(actor: Membership, old: CustomField, staged: CustomField) -> None:
     """Put the new row where the old one is used, after looking again at the leads something happened to meanwhile."""
     with schema_change(actor):
@@ -230,7 +188,7 @@ def _take_place(actor: Membership, old: CustomField, staged: CustomField) -> Non
         touched = sorted(_touched(state["event"] - LATE_EVENTS))
         for start in range(0, len(touched), LEADS_AT_ONCE):
             leads = touched[start : start + LEADS_AT_ONCE]
-            there, done = (list(_places(row).filter(lead_id__in=leads)) for row in (old, staged))
+            there, done = (list(places(row).filter(lead_id__in=leads)) for row in (old, staged))
             _drop(staged, sorted(set(done) - set(there)))
             if there:
                 _convert(actor, old, staged, there)
@@ -257,6 +215,16 @@ def _take_place(actor: Membership, old: CustomField, staged: CustomField) -> Non
             before={key: before[key] for key in changed}, after={key: after[key] for key in changed},
             meta={"converted": state.get("converted", 0), "gone": state.get("gone", 0)},
         )  # fmt: skip
+        if state.get("job"):
+            path = f"settings/fields/{fieldset.owner}/{staged.public_id}/"
+            notify([actor], "job", done_words(staged.name, staged.kind, state), path)
+
+
+def done_words(name: str, kind: str, state: Mapping[str, Any]) -> str:
+    """Return what came of a conversion, in a sentence."""
+    kept, gone = state.get("converted", 0), state.get("gone", 0)
+    what = f"{kept:,} value{'' if kept == 1 else 's'} kept, {gone:,} dropped"
+    return f"The kind of {name} is {KINDS[kind].label} now: {what}."
 
 
 def _touched(since: int) -> set[int]:
@@ -266,46 +234,12 @@ def _touched(since: int) -> set[int]:
     return {number for number in rows.values_list("lead_id", flat=True).distinct().union(own) if number}
 
 
-def _drop(staged: CustomField, places: Sequence[Place]) -> None:
+def _drop(staged: CustomField, found: Sequence[Place]) -> None:
     """Forget what was converted at places that hold no value any more."""
     key = str(staged.pk)
-    for place, record, _ in _records(places, lock=True, field_id=staged.pk):
+    for place, record, _ in records(found, lock=True, field_id=staged.pk):
         TABLES[KINDS[staged.kind].storage].objects.filter(
             field_id=staged.pk, lead_id=place[0], record_key=place[1]
         ).delete()
         if record is not None and record.values.pop(key, None) is not None:
             record.save(update_fields=["values"])
-
-
-# --- where values are -------------------------------------------------------------------------------------------------
-def _places(row: CustomField) -> Any:
-    """Return where values of a field are, in the order of the index: (lead id, record key)."""
-    rows = TABLES[KINDS[row.kind].storage].objects.filter(field_id=row.pk)
-    return rows.order_by("lead_id", "record_key").values_list("lead_id", "record_key").distinct()
-
-
-def _after(places: Any, last: Sequence[int] | None) -> Any:
-    if not last:
-        return places
-    return places.filter(Q(lead_id__gt=last[0]) | Q(lead_id=last[0], record_key__gt=last[1]))
-
-
-def _chunks(row: CustomField) -> Iterator[list[Place]]:
-    last: Place | None = None
-    while found := list(_after(_places(row), last)[:CHUNK]):
-        yield found
-        last = found[-1]
-
-
-def _records(places: Sequence[Place], *, lock: bool, field_id: int) -> Iterator[tuple[Place, Any, Any]]:
-    """Yield each place with its record, None where it is gone, and what that holds of the field."""
-    owner = "leads.Contact" if places and places[0][1] else "leads.Lead"
-    rows = apps.get_model(owner).objects.filter(pk__in={_pk(place) for place in places}).only("pk", "values")
-    by_pk = {record.pk: record for record in (rows.order_by("pk").select_for_update() if lock else rows)}
-    for place in places:
-        record = by_pk.get(_pk(place))
-        yield place, record, record.values.get(str(field_id)) if record else None
-
-
-def _pk(place: Place) -> int:
-    return -place[1] or place[0]

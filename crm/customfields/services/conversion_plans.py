@@ -1,0 +1,226 @@
+"""What a field of leads or contacts would be as another kind, and what each of its values would become. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.apps import apps
+from django.db.models import Q
+
+from crm.customfields.catalog import Catalog, Field, Option
+from crm.customfields.lookups import Lookups
+from crm.customfields.services.changes import authorize_definitions, require_own
+from crm.customfields.services.definitions import clean_definition
+from crm.customfields.services.options import MAX_OPTIONS, clean_labels, option_problems
+from crm.customfields.values import TABLES
+from crm.errors import InvalidInput
+from crm.fieldkinds import KINDS, FieldKind, InvalidValue, many, split_several
+from crm.models import CustomField, FieldSet, Membership, Role
+from crm.permissions import Perm, permissions_of
+
+CHUNK = 2000
+OWNERS = {FieldSet.Owner.LEAD: "leads.Lead", FieldSet.Owner.CONTACT: "leads.Contact"}
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A conversion that was found possible. `new`: the field as it would be; its options have no ids yet.
+
+    `definition`: name, description and settings as they are stored. `labels`: the options, None for kinds without.
+    `labels_complete`: every value was looked at for them.
+    """
+
+    old: Field
+    new: Field
+    definition: Mapping[str, Any]
+    labels: Sequence[str] | None
+    labels_complete: bool = True
+
+
+def possible_kinds(fieldset: FieldSet, field: CustomField) -> list[FieldKind]:
+    """Return the kinds a field may get: every other one, for fields of leads and contacts that nobody shares."""
+    if fieldset.owner not in OWNERS or field.shared or field.builtin:
+        return []
+    return [kind for slug, kind in KINDS.items() if slug != field.kind]
+
+
+def require_convertible(actor: Membership, fieldset: FieldSet, field: CustomField, kind: str) -> None:
+    """Raise for a field whose kind is fixed or this one already, and for one that decides which leads a role sees."""
+    authorize_definitions(actor)
+    require_own(field)
+    if not possible_kinds(fieldset, field):
+        whose = "shared field" if field.shared else "field of activities"
+        raise InvalidInput(fields={"kind": f"The kind of a {whose} is fixed once it is made. Add a new field instead."})
+    if kind == field.kind:
+        raise InvalidInput(fields={"kind": f"{field.name} is of this kind already. Choose another one."})
+    if names := [role.name for role in roles_seeing_by(field)]:
+        who = f"the role {names[0]} sees" if len(names) == 1 else f"the roles {', '.join(names)} see"
+        raise InvalidInput(
+            fields={"kind": f"By {field.name}, {who} the leads assigned to them. Choose another field there first."}
+        )
+
+
+def roles_seeing_by(field: CustomField) -> list[Role]:
+    """Return the roles that see only the leads where this field (or another one) holds them.
+
+    Without the field they would see others than before: fewer, or as unassigned those that belong to somebody.
+    """
+    if KINDS[field.kind].refers_to != "user":
+        return []
+    rows = Role.objects.order_by("pk")
+    return [row for row in rows if field.pk in row.visibility_fields and Perm.VIEW_ALL_LEADS not in permissions_of(row)]
+
+
+def plan_conversion(
+    actor: Membership, known: Catalog, fieldset: FieldSet, field: CustomField, kind: str, changes: Mapping[str, Any],
+    most: int | None = None,
+) -> Plan:  # fmt: skip
+    """Return what the field would be. `changes`: multiple, settings, options (labels; none: one for each value).
+
+    `most`: look at so many records for the options, at least. Raises `InvalidInput` naming what is wrong.
+    """
+    old = known.fields[field.pk]
+    multiple = changes.get("multiple")
+    if multiple is None:
+        multiple = field.multiple and kind in KINDS and KINDS[kind].allows_multiple
+    settings = changes.get("settings", {name: value for name, value in field.settings.items() if name != "merged"})
+    if kind in KINDS:
+        settings = {name: value for name, value in settings.items() if name in KINDS[kind].settings}
+    labels, complete = changes.get("options"), True
+    definition = clean_definition(
+        known, fieldset, field=field, kind=kind, multiple=multiple, name=field.name, description=field.description,
+        settings=settings, labels=labels,
+    )  # fmt: skip
+    definition["settings"].pop("merged", None)
+    if KINDS[kind].has_options:
+        if labels:
+            labels = clean_labels(labels)
+        else:
+            labels, complete = labels_of(actor, old, field, kind, multiple, most)
+    else:
+        labels = None
+    stored = definition["settings"]
+    minimum, maximum = (Decimal(stored[key]) if key in stored else None for key in ("minimum", "maximum"))
+    new = replace(
+        old, kind=KINDS[kind], multiple=multiple, unit=stored.get("unit", ""), minimum=minimum, maximum=maximum,
+        options=tuple(Option(-number, label, label, "", number, False) for number, label in enumerate(labels or (), 1)),
+        default=None, merged={}, merged_labels={},
+    )  # fmt: skip
+    return Plan(old, new, definition, labels, complete)
+
+
+def labels_of(
+    actor: Membership, old: Field, row: CustomField, kind: str, multiple: bool, most: int | None = None
+) -> tuple[list[str], bool]:
+    """Return an option for each value there is, in the order of the alphabet, and whether all values were looked at."""
+    found: dict[str, str] = {}
+    lookups, looked_at, complete = Lookups(actor.organization), 0, True
+    for chunk in chunks(row):
+        held = [stored for _, _, stored in records(chunk, lock=False, field_id=old.id)]
+        if old.kind.refers_to == "contact":
+            lookups.preload_contacts({item for stored in held for item in many(stored)})
+        for stored in held:
+            for item in many(stored):
+                words = old.kind.to_kind(item, old, lookups, KINDS[kind], actor.zone)
+                for label in _several(words) if multiple and not old.multiple else [words]:
+                    if label := " ".join(label.split()):
+                        found.setdefault(label.casefold(), label)
+        looked_at += len(chunk)
+        if len(found) > MAX_OPTIONS:
+            break
+        if most is not None and looked_at >= most:
+            complete = len(chunk) < CHUNK
+            break
+    labels = sorted(found.values(), key=str.casefold)
+    if len(labels) > MAX_OPTIONS:
+        words = f"There are more than {MAX_OPTIONS:,} different values; a field has at most so many options."
+        raise InvalidInput(fields={"options": f"{words} Give the options that are to stay."})
+    for problem in option_problems(labels):
+        raise InvalidInput(fields={"options": f"{problem} Give the options that are to stay."})
+    return labels, complete
+
+
+def _several(words: str) -> list[str]:
+    try:
+        return split_several(words)
+    except InvalidValue:
+        return []  # too long for a list: it becomes nothing
+
+
+# --- what a value becomes ---------------------------------------------------------------------------------------------
+def became(stored: Any, old: Field, new: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
+    """Return what a stored value is in the new kind, None where it is nothing there."""
+    try:
+        return read_as(stored, old, new, lookups, zone)
+    except InvalidValue:
+        return None
+
+
+def read_as(stored: Any, old: Field, new: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
+    """Return what a stored value is in the new kind; raises `InvalidValue` with the reason where it is nothing there."""
+    words = [old.kind.to_kind(item, old, lookups, new.kind, zone) for item in many(stored)]
+    if len(words) > 1 and not new.multiple and new.kind.storage == "text":
+        words = [", ".join(words)]
+    if new.multiple and old.multiple:
+        found: list[Any] = []
+        problem: InvalidValue | None = None
+        for word in words:
+            try:
+                found += many(_clean(word, new, lookups, zone, one=True))
+            except InvalidValue as error:
+                problem = problem or error
+        if problem and not found:
+            raise problem
+        return list(dict.fromkeys(found)) or None
+    if len(words) > 1:
+        raise InvalidValue(f"There are {len(words)} values; {new.name} would hold one.")
+    return _clean(words[0], new, lookups, zone, one=False) if words else None
+
+
+def _clean(words: str, new: Field, lookups: Lookups, zone: ZoneInfo, *, one: bool) -> Any:
+    if new.kind.has_options:
+        words = " ".join(words.split())
+    return new.kind.clean([words] if one else words, new, lookups, zone)
+
+
+# --- where values are -------------------------------------------------------------------------------------------------
+def places(row: CustomField) -> Any:
+    """Return where values of a field are, in the order of the index: (lead id, record key)."""
+    rows = TABLES[KINDS[row.kind].storage].objects.filter(field_id=row.pk)
+    return rows.order_by("lead_id", "record_key").values_list("lead_id", "record_key").distinct()
+
+
+def beyond(found: Any, last: Sequence[int] | None) -> Any:
+    """Return the places that come after this one."""
+    if not last:
+        return found
+    return found.filter(Q(lead_id__gt=last[0]) | Q(lead_id=last[0], record_key__gt=last[1]))
+
+
+def chunks(row: CustomField) -> Iterator[list[Place]]:
+    """Yield the places of a field's values, so many at a time."""
+    last: Place | None = None
+    while found := list(beyond(places(row), last)[:CHUNK]):
+        yield found
+        if len(found) < CHUNK:
+            return
+        last = found[-1]
+
+
+def records(found: Sequence[Place], *, lock: bool, field_id: int) -> Iterator[tuple[Place, Any, Any]]:
+    """Yield each place with its record, None where it is gone, and what that holds of the field."""
+    owner = "leads.Contact" if found and found[0][1] else "leads.Lead"
+    rows = apps.get_model(owner).objects.filter(pk__in={_pk(place) for place in found}).only("pk", "values")
+    by_pk = {record.pk: record for record in (rows.order_by("pk").select_for_update() if lock else rows)}
+    for place in found:
+        record = by_pk.get(_pk(place))
+        yield place, record, record.values.get(str(field_id)) if record else None
+
+
+def _pk(place: Place) -> int:
+    return -place[1] or place[0]
