@@ -8,11 +8,11 @@ from typing import Any
 
 from django import forms
 from django.core import signing
-from django.core.cache import cache
 from django.http import HttpRequest
 
 from activities.models import PublicForm
 from activities.services.public_forms import OpenForm
+from crm import rate_limits
 from crm.accounts import client_address
 from crm.customfields.catalog import Use
 from crm.customfields.forms import ValueForm, value_form
@@ -22,9 +22,12 @@ from crm.forms import ServiceForm
 
 FASTEST = 2  # seconds: nobody reads and fills in a form sooner
 OLDEST = 24 * 3600
-# How many answers fit in a window of seconds: per form and address, and per form.
+# How many fit in a window of seconds: answers per form and address, answers per form, tries per form and address.
 PER_ADDRESS = ((600, 5), (86_400, 30))
 PER_FORM = ((3600, 300),)
+TRIES = (600, 30)
+# A list of more options than this stays a list; a shorter one is boxes to tick.
+MOST_BOXES = 20
 
 
 class PublicFormForm(ServiceForm):
@@ -48,7 +51,8 @@ class PublicFormForm(ServiceForm):
         places = {number: place for place, number in enumerate(form.fields, start=1)} if form else {}
         self.uses = list(uses)
         for place, use in enumerate(self.uses, start=1):
-            asked = use.field.id in places if form else True
+            # Everybody is asked for an email address already.
+            asked = use.field.id in places if form else use.field.kind.slug != "email"
             self.fields[f"ask_{use.field.public_id}"] = forms.BooleanField(
                 label=use.field.name, required=False, initial=asked or use.required
             )
@@ -156,22 +160,45 @@ def questions(found: OpenForm, raw: dict[str, Any] | None = None, data: Any = No
     form = value_form(found.uses, actor=found.owner, lookups=lookups, raw=raw, data=data)
     for name, use in form.uses.items():
         form.fields[name].required = use.required
+        _offer_boxes(form.fields[name])
     return Questions(form)
 
 
-def has_room(request: HttpRequest, token: str) -> bool:
-    """Count one answer to a form from this address; False when there were too many lately."""
+def _offer_boxes(field: forms.Field) -> None:
+    """Let several options be ticked: strangers do not know which key to hold while they click in a list."""
+    if isinstance(field.widget, forms.SelectMultiple) and len(field.choices) <= MOST_BOXES:
+        attrs = {key: value for key, value in field.widget.attrs.items() if key != "data-enhance"}
+        field.widget = forms.CheckboxSelectMultiple(attrs, choices=field.choices)
+
+
+def too_many_tries(request: HttpRequest, token: str) -> float:
+    """Count one try from this address, whatever comes of it; returns for how many seconds there is no room for it, or 0."""
+    seconds, most = TRIES
+    return rate_limits.wait_for(f"try:{token}:{client_address(request)}", most, seconds)
+
+
+def too_many_answers(request: HttpRequest, token: str) -> float:
+    """Count one answer from this address; returns for how many seconds there is no room for it, or 0."""
+    done: list[tuple[str, int, int]] = []
+    for limit in _limits(request, token):
+        if wait := rate_limits.wait_for(*limit):
+            for before in done:
+                rate_limits.give_back(*before)
+            return wait
+        done.append(limit)
+    return 0
+
+
+def was_no_answer(request: HttpRequest, token: str) -> None:
+    """Take back what was counted of an answer that has to be mended first."""
+    for limit in _limits(request, token):
+        rate_limits.give_back(*limit)
+
+
+def _limits(request: HttpRequest, token: str) -> list[tuple[str, int, int]]:
     address = client_address(request)
-    checks = [(f"form:{token}:{address}:{seconds}", seconds, most) for seconds, most in PER_ADDRESS]
-    checks += [(f"form:{token}:{seconds}", seconds, most) for seconds, most in PER_FORM]
-    room = True
-    for key, seconds, most in checks:
-        cache.add(key, 0, seconds)
-        try:
-            room = cache.incr(key) <= most and room
-        except ValueError:  # it ran out between the two calls
-            cache.set(key, 1, seconds)
-    return room
+    per_address = [(f"form:{token}:{address}:{seconds}", most, seconds) for seconds, most in PER_ADDRESS]
+    return per_address + [(f"form:{token}:{seconds}", most, seconds) for seconds, most in PER_FORM]
 
 
 def _salt(token: str) -> str:

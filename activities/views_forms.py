@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.html import escape
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from activities.forms_public import PublicFormForm, VisitorForm, questions
@@ -92,6 +93,12 @@ def address_of(form: PublicForm) -> str:
     return settings.BASE_URL + reverse("public_form", args=[form.token])
 
 
+def embed_code(form: PublicForm) -> str:
+    """Return the HTML that shows a form in a page of another site."""
+    source, title = escape(f"{address_of(form)}?embed=1"), escape(form.title)
+    return f'<iframe src="{source}" title="{title}" width="100%" height="720" style="border:0" loading="lazy"></iframe>'
+
+
 def _page(request: HttpRequest, kind: TypeInfo, form: PublicForm | None) -> HttpResponse:
     with events.door("form"):
         uses = askable_uses(request.actor, kind)
@@ -111,6 +118,6 @@ def _page(request: HttpRequest, kind: TypeInfo, form: PublicForm | None) -> Http
             return redirect("activities:form", slug=request.organization.slug, form_id=saved.public_id)
     context = {
         "section": "forms", "form": page, "public_form": form, "kind": kind,
-        "address": address_of(form) if form else "",
+        "address": address_of(form) if form else "", "embed_code": embed_code(form) if form else "",
     }  # fmt: skip
     return render(request, "settings/form.html", context, status=422 if page.is_bound else 200)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods
 
-from activities.forms_public import VisitorForm, has_room, questions
+from activities.forms_public import VisitorForm, questions, too_many_answers, too_many_tries, was_no_answer
 from activities.models import PublicForm
 from activities.services.public_forms import CLOSED, OpenForm, form_by_token, opened, submit
 from crm.access import public_page
@@ -45,10 +48,9 @@ def _send(request: HttpRequest, found: OpenForm) -> HttpResponse:
     raw = {use.field.public_id: raw_input(request.POST, use.field.public_id, use) for use in found.uses}
     if "look" in request.POST:
         return _look(request, found, raw)
-    thanks = redirect("public_thanks", token=token)
-    if not has_room(request, token):
-        text = "Too many answers came from here. Please try again in a few minutes."
-        return _show(request, found, visitor, raw, problem=text, status=429)
+    thanks = redirect(f"{reverse('public_thanks', args=[token])}{'?embed=1' if 'embed' in request.GET else ''}")
+    if wait := too_many_tries(request, token):
+        return _too_many(request, found, raw, wait)
     if visitor.is_trapped:
         # A machine learns nothing from its answer.
         return _framed(thanks, found.form)
@@ -56,6 +58,8 @@ def _send(request: HttpRequest, found: OpenForm) -> HttpResponse:
         return _show(
             request, found, visitor, raw, problem=" ".join(map(str, visitor.errors.pop("stamp", []))), status=422
         )
+    if wait := too_many_answers(request, token):
+        return _too_many(request, found, raw, wait)
     given = visitor.cleaned_data
     try:
         submit(
@@ -63,6 +67,7 @@ def _send(request: HttpRequest, found: OpenForm) -> HttpResponse:
             request_id=request.id,
         )  # fmt: skip
     except InvalidInput as error:
+        was_no_answer(request, token)
         return _show(request, found, visitor, raw, error=error, status=422)
     except NotAllowed as error:
         return _answer(request, found.form, "public/closed.html", {"text": error.message}, status=410)
@@ -73,8 +78,21 @@ def _look(request: HttpRequest, found: OpenForm, raw: dict) -> HttpResponse:
     """Draw the questions that the answers so far ask for. Nothing is sent, and nothing counts as an answer."""
     if request.htmx:
         return _framed(render(request, "public/_questions.html", {"fields": questions(found, raw)}), found.form)
+    return _show(request, found, _typed(request, found), raw)
+
+
+def _too_many(request: HttpRequest, found: OpenForm, raw: dict, wait: float) -> HttpResponse:
+    minutes = math.ceil(wait / 60)
+    text = f"Too many answers came from here. Please send it again in {minutes} minute{'s' if minutes > 1 else ''}."
+    response = _show(request, found, _typed(request, found), raw, problem=text, status=429)
+    response["Retry-After"] = str(math.ceil(wait))
+    return response
+
+
+def _typed(request: HttpRequest, found: OpenForm) -> VisitorForm:
+    """Return who is asking as typed, not judged."""
     typed = {key: request.POST.get(key, "") for key in ("name", "email", "company")}
-    return _show(request, found, VisitorForm(found.form.token, initial=typed), raw)
+    return VisitorForm(found.form.token, initial=typed)
 
 
 def _show(

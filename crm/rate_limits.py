@@ -1,4 +1,5 @@
 """How fast an API key may ask: so many requests a second on average, ten seconds' worth at once; three times that per organization.
+Public forms count their answers the same way.
 
 The counters are eight bytes per key in one file of DATA_DIR, shared by all processes of a machine and locked slot by slot:
 some microseconds a request. In the database every read would become a write, which on SQLite would queue behind imports;
@@ -57,29 +58,52 @@ def take(key: str, organization: str) -> Allowance | None:
     return ours if ours.wait else mine
 
 
+def wait_for(name: str, most: int, seconds: int) -> float:
+    """Count one of `most` in `seconds` under a name; returns for how many seconds there is no room, 0 when it was counted.
+
+    All may come at once; after them room grows back evenly.
+    """
+    return _count(_file(settings.DATA_DIR / "form_limits"), _slot(name), most / seconds, seconds)[0]
+
+
+def give_back(name: str, most: int, seconds: int) -> None:
+    """Take back what `wait_for` counted."""
+    _count(_file(settings.DATA_DIR / "form_limits"), _slot(name), most / seconds, seconds, -1)
+
+
 def _slot(name: str) -> int:
     return zlib.crc32(name.encode()) % SLOTS
 
 
 def _take(slot: int, now: float, rate: float, of: str) -> Allowance:
-    """A slot keeps the moment at which everything taken so far would have been earned at the allowed rate."""
     span, limit = float(BURST_SECONDS), int(rate * BURST_SECONDS)
-    file, place = _file(settings.DATA_DIR / "rate_limits"), slot * _SLOT.size
+    wait, used = _count(_file(settings.DATA_DIR / "rate_limits"), slot, rate, span, now=now)
+    return Allowance(limit, max(0, math.floor((span - used) * rate)), max(1, math.ceil(used)), wait, of)
+
+
+def _count(
+    file: int, slot: int, rate: float, span: float, number: int = 1, now: float | None = None
+) -> tuple[float, float]:
+    """Count at `rate` a second, `span` seconds' worth at once; returns the wait (0: counted) and the seconds that are used up.
+
+    A slot keeps the moment at which everything taken so far would have been earned at the allowed rate.
+    """
+    now, place = time.time() if now is None else now, slot * _SLOT.size
     with _threads:
         fcntl.lockf(file, fcntl.LOCK_EX, _SLOT.size, place)
         try:
             kept = os.pread(file, _SLOT.size, place)
             earned = _SLOT.unpack(kept)[0] if len(kept) == _SLOT.size else 0.0
-            # A clock that was set back must not lock a key out.
+            # A clock that was set back must not lock anybody out.
             earned = max(now, min(earned, now + span))
-            after = earned + 1 / rate
-            wait = max(0.0, after - now - span)
+            after = earned + number / rate
+            # What fills the span to the brim still fits, whatever floats make of it.
+            wait = max(0.0, after - now - span) if after - now - span > 1e-6 else 0.0
             if not wait:
                 os.pwrite(file, _SLOT.pack(after), place)
         finally:
             fcntl.lockf(file, fcntl.LOCK_UN, _SLOT.size, place)
-    used = (earned if wait else after) - now
-    return Allowance(limit, max(0, math.floor((span - used) * rate)), max(1, math.ceil(used)), wait, of)
+    return wait, (earned if wait else after) - now
 
 
 @cache

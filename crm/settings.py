@@ -132,7 +132,13 @@ else:
 SEARCH_STATEMENT_TIMEOUT_MS = env.int("SEARCH_STATEMENT_TIMEOUT_MS", default=15_000)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
+# Sign-in throttles count here: with Django's 300 entries, a few hundred made-up addresses would wash them away.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}  # fmt: skip
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 # --- people and sign in -----------------------------------------------------------------------------------------------
