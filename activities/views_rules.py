@@ -85,11 +85,14 @@ def when_words(actor: Membership, rule: PublishRule) -> str:
     if not rule.condition:
         return ""
     try:
-        whole = sentence(parse(condition_tree(rule.type.public_id, rule.condition), actor))
+        whole, start = (
+            sentence(parse(condition_tree(rule.type.public_id, condition), actor))
+            for condition in (rule.condition, {"type": "and", "queries": []})
+        )
     except InvalidInput:
         return "and a condition holds that is about something gone"
-    # The sentence starts with the type's name, which stands before it already.
-    return whole.removeprefix(rule.type.name[:1].upper() + rule.type.name[1:]).strip()
+    # The sentence starts with the type's name in the plural, which stands before it already.
+    return whole.removeprefix(start).strip()
 
 
 def _page(request: HttpRequest, kind: TypeInfo, rule: PublishRule | None, address: str) -> HttpResponse:

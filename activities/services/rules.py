@@ -144,6 +144,7 @@ def rule_state(rule: PublishRule) -> dict[str, Any]:
 
 
 def _clean(actor: Membership, kind: TypeInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored of what was given; raises `InvalidInput` that names everything wrong at once."""
     clean: dict[str, Any] = {}
     errors: dict[str, str] = {}
     if "name" in given:
@@ -153,9 +154,15 @@ def _clean(actor: Membership, kind: TypeInfo, given: Mapping[str, Any]) -> dict[
     if "condition" in given:
         clean["condition"] = dict(given["condition"]) if given["condition"] else None
         if clean["condition"]:
-            parse(condition_tree(ids.encode("actitype", kind.id), clean["condition"]), actor)
+            try:
+                parse(condition_tree(ids.encode("actitype", kind.id), clean["condition"]), actor)
+            except InvalidInput as error:
+                errors |= error.fields or {"condition": error.message}
     if "actions" in given:
-        clean["actions"] = _clean_actions(actor, given["actions"])
+        try:
+            clean["actions"] = _clean_actions(actor, given["actions"])
+        except InvalidInput as error:
+            errors |= error.fields
     if "enabled" in given:
         clean["enabled"] = bool(given["enabled"])
     if errors:
@@ -168,7 +175,7 @@ def _clean_actions(actor: Membership, given: Iterable[Mapping[str, Any]]) -> lis
     errors: dict[str, str] = {}
     given = list(given)
     if not 0 < len(given) <= MAX_ACTIONS:
-        raise InvalidInput(fields={"actions": f"A rule does between one and {MAX_ACTIONS} things. Add one."})
+        raise InvalidInput(fields={"actions": f"Say under “Then” what the rule does: one to {MAX_ACTIONS} things."})
     for number, row in enumerate(given):
         action = ACTIONS.get(str(row.get("do")))
         try:

@@ -217,13 +217,15 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
         shown = names[:5] if rest else names
         words = f"{kind.name} published on {len(names)} leads: {', '.join(shown)}{rest}."
     page = reverse("leads:page", args=[request.organization.slug, lead.public_id])
-    if not request.htmx or not (request.htmx.current_url_abs_path or page).startswith(page):
+    at = (request.htmx.current_url_abs_path or page) if request.htmx else ""
+    alone = not at.startswith(page) or at.startswith(f"{page}log/")
+    if alone:
         # The next page says it; there a card stands in a timeline.
         if len(done) > 1:
             messages.success(request, words)
     if not request.htmx:
         return redirect(f"{page}#{logged.public_id}")
-    if not (request.htmx.current_url_abs_path or page).startswith(page):
+    if alone:
         # The form stood on a page of its own: there is no timeline to show the card in.
         return redirect_to(request, f"{page}#{logged.public_id}")
     card = queries.cards_of(actor, [logged])[0]

@@ -1,0 +1,43 @@
+"""What the pages of rules say: their conditions as sentences, and everything that is wrong at once."""
+
+from __future__ import annotations
+
+from activities.models import PublishRule
+from crm import events
+from crm.tenancy import scope
+from tests.activities.test_rules import make as make_rule
+from tests.activities.test_rules import over_50, sent, signed_in
+from tests.factories import World
+
+
+def test_a_condition_reads_on_after_the_types_name(world: World) -> None:
+    ours, client = world.ours, signed_in(world.ours)
+    with scope(ours.organization), events.door("page"):
+        make_rule(ours, condition={"type": "and", "queries": [over_50(ours)]})
+    page = " ".join(client.get("/o/ours/settings/rules/").content.decode().split())
+    assert f"{ours.call.name}</span> is published where Users &gt; 50:" in page
+
+
+def test_everything_wrong_with_a_rule_is_said_at_once(world: World) -> None:
+    ours, client = world.ours, signed_in(world.ours)
+    answer = client.post(
+        "/o/ours/settings/rules/new/", sent(ours, do="save", name="", **{"r.0-v": "many", "a1-due_days": "soon"})
+    )
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    for sentence in ("A rule needs a name", "“many”", "Days are a whole number"):
+        assert sentence in page
+    empty = client.post("/o/ours/settings/rules/new/", {"type": ours.type_row.public_id, "r-k": "group", "do": "save"})
+    assert "A rule needs a name" in empty.content.decode() and "Say under “Then”" in empty.content.decode()
+    assert not PublishRule.unscoped.exists()
+
+
+def test_a_form_on_a_page_of_its_own_leads_to_the_lead(world: World) -> None:
+    ours, client = world.ours, signed_in(world.ours)
+    with scope(ours.organization):
+        lead = f"/o/ours/leads/{ours.leads[0].public_id}/"
+        form, values = f"{lead}log/{ours.type_row.public_id}/", {ours.fields["Qualified"]: "yes"}
+    alone = client.post(form, values, headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{form}"})
+    assert alone.status_code == 200 and alone.headers["HX-Redirect"].startswith(f"{lead}#acti_")
+    there = client.post(form, values, headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{lead}"})
+    assert "HX-Redirect" not in there.headers and "compose-done" in there.content.decode()
