@@ -11,6 +11,7 @@ from django.db.models.functions import RowNumber
 
 from activities.models import Activity, LeadActivityFact
 from activities.queries import TypeInfo, type_catalog, visible_types
+from activities.queries.cards import SOURCES
 from crm.customfields.catalog import Use, catalog
 from crm.models import Membership
 from crm.permissions import can_view_field
@@ -147,12 +148,27 @@ def _summary(rows: Rows) -> Mapping[int, Cell]:
     for row in rows.records:
         for use in _own_uses(rows, row).values():
             preload_contacts(rows, use.field, [row.values.get(str(use.field.id))])
-    return {row.pk: Cell(" · ".join(islice(_texts(rows, row), 3))) for row in rows.records}
+    return {row.pk: Cell(_joined(rows, row)) for row in rows.records}
+
+
+def _joined(rows: Rows, row: Activity) -> str:
+    kind = _kind(rows, row)
+    if kind is not None and kind.builtin == "status_change":
+        return " → ".join(_texts(rows, row))
+    return " · ".join(islice(_texts(rows, row), 3))
 
 
 def _texts(rows: Rows, row: Activity) -> Iterator[str]:
+    """Yield an activity's values so that each can be read without its column: numbers, days and ticks by their name."""
     for use in _own_uses(rows, row).values():
-        text = value_cell(rows, use.field, row.values.get(str(use.field.id))).text
+        known, stored = use.field, row.values.get(str(use.field.id))
+        text = value_cell(rows, known, stored).text
+        if known.builtin == "created.source":
+            text = SOURCES.get(text, text)
+        elif text and known.kind.slug == "checkbox":
+            text = known.name if stored else ""
+        elif text and known.kind.storage in ("number", "moment"):
+            text = f"{known.name}: {text}"
         if text:
             yield text if len(text) <= 60 else f"{text[:59]}…"
 
