@@ -346,7 +346,7 @@ def _set_sequence(model: type) -> None:
 
 
 def _analyze() -> None:
-    """Give the planner fresh figures, and on PostgreSQL the visibility map that index-only scans need."""
-    whole = connection.vendor == "postgresql" and not connection.in_atomic_block
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM (ANALYZE)" if whole else "ANALYZE")
+    """Give PostgreSQL's planner fresh figures and the visibility map that index-only scans need, as autovacuum does later."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE" if connection.in_atomic_block else "VACUUM (ANALYZE)")

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import connection
 
 from crm.jobs import upkeep
+from crm.sqlite import tell_planner
 
 
 class Command(BaseCommand):
@@ -20,6 +22,7 @@ class Command(BaseCommand):
         if not given["no_backup"]:
             call_command("backup", stdout=self.stdout)
         call_command("migrate", verbosity=0, interactive=False)
+        tell_planner(connection)  # a migration that makes a table anew loses its figures
         call_command("createcachetable", verbosity=0)
         call_command("sync_builtins")
         call_command("collectstatic", verbosity=0, interactive=False)
