@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from activities import api_events as gone_activities  # noqa: F401 (registers how the event log shows them)
 from activities.api import router as activities
 from activities.api_builtin import router as builtin
 from activities.api_comments import router as comments
@@ -18,6 +19,7 @@ from crm.api_events import router as events
 from crm.api_groups import router as groups
 from crm.api_people import empty_router
 from crm.api_webhooks import router as webhooks
+from leads import api_events as gone_leads  # noqa: F401 (likewise)
 from leads.api import router as leads
 from leads.api_bulk import router as bulk
 from leads.api_lists import router as lists

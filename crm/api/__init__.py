@@ -31,12 +31,25 @@ from crm.api.lists import (
     user_numbers,
     window,
 )  # fmt: skip
-from crm.api.objects import Wanted, gate_of, gates, in_words, renderer_of, renders, shows, words
+from crm.api.objects import (
+    Wanted,
+    gate_of,
+    gates,
+    in_words,
+    rebuilder_of,
+    rebuilds,
+    renderer_of,
+    renders,
+    settled,
+    settles,
+    shows,
+    words,
+)
 from crm.api.values import custom_given, custom_json, lookups, member_user, name_of, user_id_of
 
 __all__ = [
     "MAX_PAGE", "Body", "CloseApi", "KeyAuth", "Offset", "Wanted", "asking_as", "between", "created", "custom_given", "custom_json", "day",
     "empty_list", "error_response", "flag", "gate_of", "gates", "in_words", "keys_named", "listed", "listing", "lookups", "member_user", "moment", "naive_stamp",
-    "name_of", "no_content", "numbers", "pick", "picked", "refuse", "renderer_of", "renders", "shows", "speaks", "stamp",
+    "name_of", "no_content", "numbers", "pick", "picked", "rebuilder_of", "rebuilds", "refuse", "renderer_of", "renders", "settled", "settles", "shows", "speaks", "stamp",
     "user_id_of", "user_numbers", "wanted_keys", "window", "words",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from crm import ids
 from crm.api.answers import naive_stamp, stamp
-from crm.api.objects import gate_of, in_words, renderer_of
+from crm.api.objects import gate_of, in_words, rebuilder_of, renderer_of, settled
 from crm.api.values import lookups, user_id_of
 from crm.customfields.catalog import Use, catalog
 from crm.models import Event
@@ -155,12 +155,18 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
     row = group[-1]
     before, after = _net(group)
     was, became = (_shown(request, row.object_type, state) for state in (before, after))
+    again = _published_again(row, was, became)
+    if again:
+        first = _as_of(request, story, row).get("published_at")
+        was, became = was | {"last_published_at": first}, became | {"last_published_at": stamp(row.date_created)}
     changed = sorted(key for key in {*was, *became} if was.get(key) != became.get(key)) if _changes(row) else []
     previous, now = None, None
     if whole or _data_is_shown(request, row):
         now = None if row.action == "deleted" else _as_of(request, story, row)
+        if now and again:
+            now["last_published_at"] = stamp(row.date_created)
         if row.action == "deleted":
-            previous = _whole(request, row, row.before)
+            previous = _gone(request, row)
         elif _changes(row):
             previous = {key: was.get(key) for key in changed}
     prefix = "" if _is_about_many(row) else prefix_of(row.object_type)
@@ -183,6 +189,14 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         "date_created": naive_stamp(group[0].date_created),
         "date_updated": naive_stamp(row.date_created),
     }
+
+
+def _published_again(row: Event, was: Mapping[str, Any], became: Mapping[str, Any]) -> bool:
+    """Was it published before, a draft again, and is it published now? Clients that want the first time alone look whether
+    `previous_data` tells of an earlier one."""
+    if row.object_type != "activity.custom_activity" or "published_at" in became:
+        return False
+    return (was.get("status"), became.get("status")) == ("draft", "published")
 
 
 def _changes(row: Event) -> bool:
@@ -211,7 +225,7 @@ def _as_of(request: HttpRequest, story: _Story, row: Event) -> dict[str, Any]:
     if key in story.objects:
         found = dict(story.objects[key])
     elif gone := story.gone(key):
-        found = _whole(request, row, gone.before)
+        found = _gone(request, gone)
     else:
         return _whole(request, row, row.after)
     for later in reversed(story.events[key]):
@@ -219,7 +233,15 @@ def _as_of(request: HttpRequest, story: _Story, row: Event) -> dict[str, Any]:
             found |= _shown(request, later.object_type, later.before or {})
     if row.action != "deleted" and "date_updated" in found:
         found["date_updated"] = stamp(row.date_created)
-    return {name: value for name, value in found.items() if value is not None or not name.startswith("custom.")}
+    found = {name: value for name, value in found.items() if value is not None or not name.startswith("custom.")}
+    return settled(request, row.object_type, found)
+
+
+def _gone(request: HttpRequest, end: Event) -> dict[str, Any]:
+    """Return an object as it was when it was deleted."""
+    rebuild = rebuilder_of(end.object_type)
+    found = rebuild(request, end) if rebuild and end.before else {}
+    return found or _whole(request, end, end.before)
 
 
 def _whole(request: HttpRequest, row: Event, state: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -52,6 +52,45 @@ def gate_of(object_type: str) -> Gate | None:
     return _gates.get(object_type) or _gates.get(object_type.partition(".")[0])
 
 
+# What a gone object looked like in the API's answers, made of the event of its end, which keeps its last state.
+Rebuilder = Callable[[HttpRequest, "Event"], dict[str, Any]]
+_rebuilders: dict[str, Rebuilder] = {}
+
+
+def rebuilds(object_type: str) -> Callable[[Rebuilder], Rebuilder]:
+    """Register who shows the deleted objects of a family. Keys that the log does not tell of are left out."""
+
+    def decorate(function: Rebuilder) -> Rebuilder:
+        _rebuilders[object_type] = function
+        return function
+
+    return decorate
+
+
+def rebuilder_of(object_type: str) -> Rebuilder | None:
+    return _rebuilders.get(object_type) or _rebuilders.get(object_type.partition(".")[0])
+
+
+# Brings the keys of an object that follow from others in line with these, after a change of it was taken back.
+Settler = Callable[[HttpRequest, dict[str, Any]], dict[str, Any]]
+_settlers: dict[str, Settler] = {}
+
+
+def settles(object_type: str) -> Callable[[Settler], Settler]:
+    """Register how the keys of a family that are made of others are made again: the label of a status, a display name."""
+
+    def decorate(function: Settler) -> Settler:
+        _settlers[object_type] = function
+        return function
+
+    return decorate
+
+
+def settled(request: HttpRequest, object_type: str, shown: dict[str, Any]) -> dict[str, Any]:
+    settle = _settlers.get(object_type) or _settlers.get(object_type.partition(".")[0])
+    return settle(request, shown) if settle else shown
+
+
 # What the event log keeps of an object, in the API's words. A part of a state has a part of the keys.
 Wording = Callable[[HttpRequest, Mapping[str, Any]], dict[str, Any]]
 _wordings: dict[str, Wording] = {}

@@ -24,6 +24,7 @@ from leads.queries import visible_leads
 from leads.services.custom import Named, by_field_id
 from leads.services.editing import put_back, untouched
 from leads.services.index import CHANNELS, index_points, refresh_lead
+from leads.services.states import origin
 
 
 def create_contact(actor: Membership, lead: Lead, **given: Any) -> Contact:
@@ -82,8 +83,9 @@ def delete_contact(actor: Membership, contact: Contact) -> Event:
             "date_created": contact.date_created.isoformat(),
         }
         event = events.record(
-            actor, "deleted", "contact", contact.pk, lead_id=lead.pk, before=contact_state(contact), meta=meta
-        )
+            actor, "deleted", "contact", contact.pk, lead_id=lead.pk,
+            before=contact_state(contact) | origin(contact), meta=meta,
+        )  # fmt: skip
         delete_index(lead.pk, catalog(actor.organization).fields, [-contact.pk])
         contact.delete()
         refresh_lead(lead)

@@ -26,6 +26,7 @@ from leads.services.contacts import add_contact, contact_state
 from leads.services.custom import Named, by_field_id
 from leads.services.editing import put_back, untouched
 from leads.services.index import current_search_text, refresh_lead
+from leads.services.states import origin, task_state
 
 ADDRESS_PARTS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
 
@@ -169,14 +170,14 @@ def delete_lead(actor: Membership, lead: Lead) -> None:
         lead = Lead.objects.select_for_update().get(pk=lead.pk)
         observer().lead_deleted(actor, lead)
         rows = [
-            events.EventRow("deleted", "contact", row.pk, lead.pk, before=contact_state(row))
+            events.EventRow("deleted", "contact", row.pk, lead.pk, before=contact_state(row) | origin(row))
             for row in Contact.objects.filter(lead=lead)
         ]
         rows += [
-            events.EventRow("deleted", "task.lead", row.pk, lead.pk, before={"text": row.text})
+            events.EventRow("deleted", "task.lead", row.pk, lead.pk, before=task_state(row) | origin(row))
             for row in Task.objects.filter(lead=lead)
         ]
-        rows.append(events.EventRow("deleted", "lead", lead.pk, lead.pk, before=lead_state(lead)))
+        rows.append(events.EventRow("deleted", "lead", lead.pk, lead.pk, before=lead_state(lead) | origin(lead)))
         events.record_many(actor, rows)
         delete_index(lead.pk, catalog(actor.organization).fields)
         lead.delete()

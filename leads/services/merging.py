@@ -22,6 +22,7 @@ from leads.models import Contact, ContactPoint, Lead, MergedLead, Task
 from leads.services.contacts import contact_state
 from leads.services.index import CHANNELS, index_points, refresh_lead
 from leads.services.leads import lead_state, observer
+from leads.services.states import origin
 
 MERGES = 77_101  # names our advisory locks among all of the database
 
@@ -131,7 +132,7 @@ def merge_leads(actor: Membership, source: Lead, destination: Lead) -> Lead:
         _write_destination(actor, plan, replaced)
         MergedLead.objects.filter(lead=source).update(lead=destination)
         MergedLead.objects.create(organization=actor.organization, old_id=source.pk, lead=destination)
-        gone = lead_state(source)
+        gone = lead_state(source) | origin(source)
         events.record(actor, "deleted", "lead", source.pk, lead_id=source.pk, before=gone, meta=meta)
         after = lead_state(destination)
         changed = events.diff(before, after)
@@ -249,7 +250,7 @@ def _merge_contacts(actor: Membership, plan: MergePlan, meta: dict[str, Any]) ->
             ))  # fmt: skip
         rows.append(
             events.EventRow(
-                "deleted", "contact", mine.pk, destination.pk, before=contact_state(mine),
+                "deleted", "contact", mine.pk, destination.pk, before=contact_state(mine) | origin(mine),
                 meta={**meta, "merged_into": theirs.public_id},
             )
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from crm import events, ids
+from crm import events
 from crm.errors import Conflict, InvalidInput, NotFound
 from crm.models import Event, Membership, User
 from crm.notifications import notify
@@ -17,6 +17,7 @@ from crm.permissions import Decision, Perm, authorize, has, yes
 from leads.models import Lead, Task
 from leads.queries import visible_leads
 from leads.services.leads import observer
+from leads.services.states import origin, task_state
 
 
 def create_task(
@@ -76,8 +77,9 @@ def delete_task(actor: Membership, task: Task) -> Event:
             "date_created": task.date_created.isoformat(), "done_at": task.done_at.isoformat() if task.done_at else None,
         }  # fmt: skip
         event = events.record(
-            actor, "deleted", "task.lead", task.pk, lead_id=task.lead_id, before=task_state(task), meta=meta
-        )
+            actor, "deleted", "task.lead", task.pk, lead_id=task.lead_id, before=task_state(task) | origin(task),
+            meta=meta,
+        )  # fmt: skip
         task.delete()
     return event
 
@@ -150,13 +152,3 @@ def _clean_assignee(user: User | None) -> User | None:
     if user is not None and not Membership.objects.filter(user=user, removed_at=None).exists():
         raise InvalidInput(fields={"assigned_to": f"{user.full_name} is no member of this organization any more."})
     return user
-
-
-def task_state(task: Task) -> dict[str, Any]:
-    """Return what the event log keeps of a task."""
-    return {
-        "text": task.text,
-        "date": task.due_date.isoformat() if task.due_date else None,
-        "assigned_to": ids.encode("user", task.assigned_to_id) if task.assigned_to_id else None,
-        "is_complete": task.done_at is not None,
-    }
