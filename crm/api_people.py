@@ -330,6 +330,16 @@ def list_keys(request: HttpRequest) -> Any:
     return listing(request, keys_for(request.actor), lambda rows: map(key_json, rows))
 
 
+@router.get("/api_key/{key_id}/", summary="One API key")
+def get_key(request: HttpRequest, key_id: str) -> Any:
+    """By its id, or by the key itself, as old scripts ask for the organization of a key."""
+    prefix = key_id.partition(".")[0]
+    for row in keys_for(request.actor):
+        if row.public_id == key_id or row.prefix == prefix:
+            return key_json(row)
+    raise NotFound("There is no such API key.")
+
+
 # --- what Touchpoint does not have ------------------------------------------------------------------------------------
 EMPTY = (
     "opportunity", "status/opportunity", "pipeline", "email_template", "sms_template", "sequence", "sequence_subscription",
@@ -337,6 +347,7 @@ EMPTY = (
     "custom_field/custom_object_type", "custom_field/opportunity", "outcome", "activity/emailthread",
     "activity/status_change/opportunity", "activity/whatsapp_message",
     "activity/form_submission", "bulk_action/email", "bulk_action/sequence_subscription", "custom_object",
+    "sequence_schedule", "email_account", "scheduling_link", "shared_scheduling_link", "unsubscribe/email",
 )  # fmt: skip
 _NOTHING_SOLD = {
     "total_results": 0, "total_value_one_time": 0, "total_value_monthly": 0, "total_value_annual": 0,

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 from ninja import Router
 
 from crm import ids
 from crm.api import (
     Body,
+    between,
     custom_given,
     listed,
     listing,
@@ -35,7 +37,7 @@ from leads.queries import (
     visible_contacts,
     visible_leads,
 )  # fmt: skip
-from leads.search.run import parse
+from leads.search.run import id_subquery, parse
 
 router = Router(tags=["Leads"])
 LEAD = {"id": "lead_9f…", "display_name": "Bluth Company", "status_label": "Potential", "custom.cf_3W…": "Software"}
@@ -70,28 +72,60 @@ class LeadBody(Body):
 @router.get("/lead/", summary="List leads", openapi_extra=shows(
     {"data": [LEAD], "has_more": False, "total_results": 1},
     query={"query": "Close's text language: `status:\"Potential\" sort:-date_updated`, or words", "saved_search_id": "a Smart View",
+           "status_id": "with these statuses", "date_created__gte": "also gt, lt, lte; and date_updated__…",
+           "_order_by": "date_created, date_updated or name, with - for descending",
            "_skip": "at most 35000", "_limit": "at most 200", "_fields": "names of keys, comma-joined"}))  # fmt: skip
 def list_leads(request: HttpRequest) -> Any:
-    """Newest first, unless the query says `sort:`. `_fields=_all` adds what is counted: `num_calls`, `last_call_date` and their kin."""
+    """Newest first, unless the query says `sort:` or `_order_by` another order. `_fields=_all` adds what is counted: `num_calls`, `last_call_date` and their kin."""
     rows = visible_leads(request.actor)
-    order = ["-date_created", "-pk"]
+    order = _order(request.GET.get("_order_by", ""))
     if text := request.GET.get("query", "").strip():
         rows, asked = legacy_leads(request.actor, rows, text, request.zone)
         order = asked or order
     if view_id := request.GET.get("saved_search_id"):
-        from django.db.models.expressions import RawSQL
-
-        from leads.search.run import id_subquery
-
-        sql, params = id_subquery(
-            request.actor, parse(smart_view_for(request.actor, view_id).query, request.actor), "lead"
-        )
-        rows = rows.filter(pk__in=RawSQL(sql, params))
+        rows = _among(request, rows, smart_view_for(request.actor, view_id).query, "lead")
+    if (statuses := listed(request, "status_id")) is not None:
+        rows = rows.filter(status_id__in=numbers("stat", statuses))
+    rows = between(request, rows, "date_created", "date_updated")
     wanted = wanted_keys(request)
     return listing(
         request, lead_columns(rows.order_by(*order), wanted), lambda page: add_figures(request, page, leads_json(request, page, wanted)),
         maximum=200, max_skip=35_000, total=True,
     )  # fmt: skip
+
+
+def _order(asked: str) -> list[str]:
+    column = {"name": "name_fold", "display_name": "name_fold"}.get(asked.lstrip("-"), asked.lstrip("-"))
+    if column not in ("name_fold", "date_created", "date_updated"):
+        return ["-date_created", "-pk"]
+    sign = "-" if asked.startswith("-") else ""
+    return [f"{sign}{column}", f"{sign}pk"]
+
+
+def _contact_words(text: str) -> dict[str, Any]:
+    """Return the search for contacts with these words in their name or title, or in an email or phone."""
+    ways: list[dict[str, Any]] = [{"type": "text", "value": text}]
+    for channel in ("email", "phone"):
+        of = f"contact_{channel}"
+        field = {"type": "regular_field", "object_type": of, "field_name": channel}
+        asked = {
+            "type": "field_condition",
+            "field": field,
+            "condition": {"type": "text", "value": text, "mode": "phrase"},
+        }
+        ways.append(
+            {"type": "has_related", "this_object_type": "contact", "related_object_type": of, "related_query": asked}
+        )
+    return {
+        "type": "and",
+        "queries": [{"type": "object_type", "object_type": "contact"}, {"type": "or", "queries": ways}],
+    }
+
+
+def _among(request: HttpRequest, rows: Any, tree: Mapping[str, Any], object_type: str) -> Any:
+    """Return those of the rows that a search selects."""
+    sql, params = id_subquery(request.actor, parse(tree, request.actor), object_type)
+    return rows.filter(pk__in=RawSQL(sql, params))
 
 
 @router.post("/lead/", summary="Create a lead", openapi_extra=shows(LEAD, sends={
@@ -189,10 +223,15 @@ def _contact_given(request: HttpRequest, given: Mapping[str, Any], current: Cont
 @router.get(
     "/contact/",
     summary="List contacts",
-    openapi_extra=shows({"data": [CONTACT], "has_more": False}, query={"lead_id": "of this lead"}),
+    openapi_extra=shows(
+        {"data": [CONTACT], "has_more": False},
+        query={"lead_id": "of this lead", "query": "words of name, title, emails and phones"},
+    ),
 )
 def list_contacts(request: HttpRequest) -> Any:
     rows = visible_contacts(request.actor).order_by("-date_created", "-pk")
+    if text := request.GET.get("query", "").strip():
+        rows = _among(request, rows, _contact_words(text), "contact")
     if (leads := listed(request, "lead_id")) is not None:
         rows = rows.filter(lead_id__in=numbers("lead", leads))
     return listing(request, rows, lambda page: [contact_json(request, row) for row in page])

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.expressions import OrderBy
 from django.http import HttpRequest
+from django.utils import timezone
 from ninja import Router
 
 from crm.api import (
+    MAX_PAGE,
     Body,
     between,
     day,
@@ -20,6 +25,7 @@ from crm.api import (
     shows,
     user_numbers,
 )  # fmt: skip
+from crm.errors import InvalidInput
 from crm.permissions import visible_lead_filter
 from leads import services
 from leads.api import lead_given
@@ -86,29 +92,56 @@ class TaskBody(Body):
 
 @router.get("/task/", summary="List tasks", openapi_extra=shows(
     {"data": [{"id": "task_…", "text": "Call back", "is_complete": False}], "has_more": False},
-    query={"lead_id": "of these leads", "is_complete": "true or false", "assigned_to": "of these members or groups"}))  # fmt: skip
+    query={"lead_id": "of these leads", "is_complete": "true or false", "assigned_to": "of these members or groups",
+           "id__in": "these tasks", "date__lte": "the day it is due, also gt, gte, lt",
+           "view": "inbox (open, due by the end of today or without a day), future (open, due later) or archive (done)"}))  # fmt: skip
 def list_tasks(request: HttpRequest) -> Any:
     rows = Task.objects.select_related("lead")
     if (visible := visible_lead_filter(request.actor, "lead_id")) is not None:
         rows = rows.filter(visible)
     if (kinds := listed(request, "_type")) is not None and not {"lead", "all"} & set(kinds):
         return empty_list()
+    if (tasks := listed(request, "id")) is not None:
+        rows = rows.filter(pk__in=numbers("task", tasks))
     if (leads := listed(request, "lead_id")) is not None:
         rows = rows.filter(lead_id__in=numbers("lead", leads))
     if (people := listed(request, "assigned_to")) is not None:
         rows = rows.filter(assigned_to_id__in=user_numbers(people))
     if (done := flag(request, "is_complete")) is not None:
         rows = rows.filter(done_at__isnull=not done)
-    rows = between(request, rows, "date_created", "date_updated")
-    order = {"date": "due_date", "-date": "-due_date"}.get(request.GET.get("_order_by", ""), "")
-    order = order or (
-        name
-        if (name := request.GET.get("_order_by", "")).lstrip("-") in ("date_created", "date_updated")
-        else "-date_created"
-    )
+    rows = _due(request, between(request, rows, "date_created", "date_updated"))
     return listing(
-        request, rows.order_by(order, "-pk"), lambda page: [task_json(request, row) for row in page], maximum=1000
-    )
+        request, rows.order_by(_order(request), "-pk"), lambda page: [task_json(request, row) for row in page],
+        maximum=1000,
+    )  # fmt: skip
+
+
+def _due(request: HttpRequest, rows: QuerySet[Task]) -> QuerySet[Task]:
+    """Apply what the query string says of the day a task is due: `date__…`, older clients' `due_date__…`, and `view`."""
+    for end in ("gt", "gte", "lt", "lte"):
+        for name in (f"date__{end}", f"due_date__{end}"):
+            if due := day(request.GET.get(name), name):
+                rows = rows.filter(**{f"due_date__{end}": due})
+    view = request.GET.get("view")
+    today = timezone.now().astimezone(request.zone).date()
+    if view == "inbox":
+        rows = rows.filter(Q(due_date__lte=today) | Q(due_date=None), done_at=None)
+    elif view == "future":
+        rows = rows.filter(due_date__gt=today, done_at=None)
+    elif view == "archive":
+        rows = rows.exclude(done_at=None)
+    elif view:
+        raise InvalidInput(fields={"view": f"“{view[:40]}” is not a view. Use one of: inbox, future, archive."})
+    return rows
+
+
+def _order(request: HttpRequest) -> OrderBy:
+    """Return the order asked for; tasks without a day come last."""
+    asked = request.GET.get("_order_by", "")
+    column = {"date": "due_date", "date_created": "date_created", "date_updated": "date_updated"}.get(asked.lstrip("-"))
+    if column is None:
+        return F("date_created").desc()
+    return F(column).desc(nulls_last=True) if asked.startswith("-") else F(column).asc(nulls_last=True)
 
 
 @router.post(
@@ -138,7 +171,33 @@ def get_task(request: HttpRequest, task_id: str) -> Any:
     openapi_extra=shows({"id": "task_…"}, sends={"is_complete": True}),
 )
 def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
-    task, given, changes = task_for(request.actor, task_id), body.given(), {}
+    services.update_task(request.actor, task_for(request.actor, task_id), _changes(request, body))
+    return get_task(request, task_id)
+
+
+@router.put(
+    "/task/",
+    summary="Change several tasks at once",
+    openapi_extra=shows({"data": [{"id": "task_…", "is_complete": True}], "has_more": False}, sends={"is_complete": True},
+                        query={"id__in": "the tasks, comma-joined; at most 100"}),
+)  # fmt: skip
+def update_tasks(request: HttpRequest, body: TaskBody) -> Any:
+    """All of them change or, when one is refused, none."""
+    wanted = listed(request, "id")
+    if not wanted or len(wanted) > MAX_PAGE:
+        raise InvalidInput(
+            fields={"id__in": f"Name the tasks in the address: ?id__in=task_…,task_… At most {MAX_PAGE}."}
+        )
+    with transaction.atomic():
+        tasks = [task_for(request.actor, task_id) for task_id in wanted]
+        for task in tasks:
+            services.update_task(request.actor, task, _changes(request, body))
+    return {"data": [get_task(request, task.public_id) for task in tasks], "has_more": False}
+
+
+def _changes(request: HttpRequest, body: TaskBody) -> dict[str, Any]:
+    """Return what a body changes, in the services' words."""
+    given, changes = body.given(), {}
     if "text" in given:
         changes["text"] = given["text"] or ""
     if "date" in given or "due_date" in given:
@@ -147,8 +206,7 @@ def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
         changes["assigned_to"] = member_user(request, given["assigned_to"], "assigned_to")
     if given.get("is_complete") is not None:
         changes["done"] = given["is_complete"]
-    services.update_task(request.actor, task, changes)
-    return get_task(request, task_id)
+    return changes
 
 
 @router.delete("/task/{task_id}/", summary="Delete a task", openapi_extra=shows({}))

@@ -36,7 +36,7 @@ class ViewBody(Body):
     is_shared: bool | None = None
     shared_with: list[str] | None = None
     s_query: dict[str, Any] | None = None
-    query: str | None = None
+    query: str | dict[str, Any] | None = None
     selected_fields: list[str] | None = None
 
 
@@ -174,15 +174,18 @@ def _changes(request: HttpRequest, given: Mapping[str, Any]) -> dict[str, Any]:
         found["shared"] = given["is_shared"]
     if given.get("shared_with") is not None:
         found["teams"] = [_group(one) for one in given["shared_with"]]
-    wanted = given.get("s_query") or {}
+    wanted, text = given.get("s_query") or {}, given.get("query")
+    if isinstance(text, Mapping):
+        # Some clients send what belongs into `s_query` as `query`, with or without the wrapping.
+        wanted, text = wanted or (text if "query" in text else {"query": text}), None
     if "query" in wanted:
         if not isinstance(wanted["query"], Mapping):
             raise InvalidInput(fields={"s_query.query": "A search node is an object with a type."})
         found |= {"query": wanted["query"], "sort": sort_given(wanted.get("sort"))}
-        if given.get("query"):
-            found["text"] = given["query"]
-    elif given.get("query"):
-        legacy = read(given["query"], request.actor, request.zone)
+        if text:
+            found["text"] = text
+    elif text:
+        legacy = read(text, request.actor, request.zone)
         found |= {"query": legacy.tree, "sort": legacy.sort, "text": ""}
     return found
 
