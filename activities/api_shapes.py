@@ -9,9 +9,10 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import parseaddr
 from typing import Any
 
 from crm import ids
@@ -176,6 +177,29 @@ def plain_text(markup: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
 
 
+def _parts(text: str) -> list[str]:
+    """Return comma-joined addresses as a list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _with_envelope(found: dict[str, Any], row: Any) -> dict[str, Any]:
+    """Add the envelope that Close's clients read, made of the email's own parts where none was sent."""
+    if found["envelope"]:
+        return found
+    sender = _addressed([found["sender"] or ""])
+    return {**found, "envelope": {
+        "from": sender, "sender": sender, "to": _addressed(found["to"]), "cc": _addressed(found["cc"]),
+        "bcc": _addressed(found["bcc"]), "reply_to": [], "date": found["date_sent"], "in_reply_to": None,
+        "message_id": next(iter(found["message_ids"]), row.public_id), "subject": found["subject"] or "",
+    }}  # fmt: skip
+
+
+def _addressed(texts: Iterable[Any]) -> list[dict[str, str]]:
+    """Return “Gob <gob@bluth.example>” and its kin as name and email each."""
+    pairs = (parseaddr(str(text)) for text in texts)
+    return [{"name": name, "email": email} for name, email in pairs if email]
+
+
 # Each takes a kind's keys and the activity, or the row of it.
 _SHAPES: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "note": lambda found, row: {**found, "note": found["note"] or "", "note_html": found["note_html"] or _html("")},
@@ -184,11 +208,10 @@ _SHAPES: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
         "local_phone_formatted": found["local_phone"], "has_recording": bool(found["recording_url"]),
         "duration": found["duration"] or 0,
     },
-    "email": lambda found, row: {
+    "email": lambda found, row: _with_envelope({
         **found, "status": found["status"] or ("inbox" if found["direction"] == "incoming" else "sent"),
-        "to": [part.strip() for part in (found["to"] or "").split(",") if part.strip()],
-        "date_sent": found["date_sent"] or stamp(row.activity_at),
-    },
+        "to": _parts(found["to"] or ""), "date_sent": found["date_sent"] or stamp(row.activity_at),
+    }, row),
     "sms": lambda found, row: {
         **found, "status": found["status"] or ("inbox" if found["direction"] == "inbound" else "sent"),
         "remote_phone_formatted": found["remote_phone"], "local_phone_formatted": found["local_phone"],

@@ -44,11 +44,22 @@ def test_every_key_is_answered_and_what_is_sent_is_kept(api: Api, path: str) -> 
     again = api.get(f"activity/{path}/?lead_id={lead}")["data"][0]
     assert {key: again[key] for key in change} == change
     cleared = api.put(f"activity/{path}/{made['id']}/", {key: None for key in change if key != "sender"})
-    assert {key: cleared[key] for key in change if key not in ("note_html", "sender", "body_html")} == {
-        key: made[key] for key in change if key not in ("note_html", "sender", "body_html")
-    }
+    # These follow from what stays: the plain text, and the sender.
+    plain = set(change) - {"note_html", "sender", "body_html", "envelope"}
+    assert {key: cleared[key] for key in plain} == {key: made[key] for key in plain}
     events = api.get(f"event/?object_id={made['id']}")["data"]
     assert set(made) == set(events[-1]["data"]) and not [key for key in events[-1]["data"] if key.startswith("custom.")]
+
+
+def test_an_envelope_nobody_sent_is_made_of_the_email(api: Api) -> None:
+    lead = api.post("lead/", {"name": "Bluth"})["id"]
+    body = {"lead_id": lead, "status": "sent", "subject": "Hi", "sender": "Ann <ann@acme.example>"}
+    made = api.post("activity/email/", {**body, "to": ["gob@bluth.example"], "cc": ["Buster <b@bluth.example>"]})
+    envelope = made["envelope"]
+    assert envelope["from"] == envelope["sender"] == [{"name": "Ann", "email": "ann@acme.example"}]
+    assert envelope["to"] == [{"name": "", "email": "gob@bluth.example"}] and envelope["bcc"] == []
+    assert envelope["cc"] == [{"name": "Buster", "email": "b@bluth.example"}]
+    assert (envelope["subject"], envelope["date"]) == ("Hi", made["date_sent"])
 
 
 def test_events_name_closes_keys(api: Api) -> None:
