@@ -30,7 +30,7 @@ from leads.search.columns import (
     value_cell,
     value_sort,
 )  # fmt: skip
-from leads.search.sources import Column, Source
+from leads.search.sources import Column, Source, asks_of
 
 
 def columns(actor: Membership, source: Source) -> list[ResultColumn]:
@@ -165,9 +165,9 @@ def _texts(rows: Rows, row: Activity) -> Iterator[str]:
         text = value_cell(rows, known, stored).text
         if known.builtin == "created.source":
             text = SOURCES.get(text, text)
-        elif text and known.kind.slug == "checkbox":
+        elif text and asks_of(known.kind) == "flag":
             text = known.name if stored else ""
-        elif text and known.kind.storage in ("number", "moment"):
+        elif text and asks_of(known.kind) in ("number", "moment"):
             text = f"{known.name}: {text}"
         if text:
             yield text if len(text) <= 60 else f"{text[:59]}…"
