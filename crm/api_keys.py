@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from copy import copy
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -20,6 +20,8 @@ from crm import events, ids
 from crm.errors import InvalidInput, NotFound
 from crm.models import ApiKey, Membership
 from crm.permissions import Perm, has
+
+UNAUTHORIZED = "Unauthorized"
 
 
 def create_key(
@@ -75,6 +77,23 @@ def find_key(plain: str) -> ApiKey | None:
     if row.last_used_at is None or now - row.last_used_at > timedelta(minutes=1):
         ApiKey.unscoped.filter(pk=row.pk).update(last_used_at=now)
     return row
+
+
+def why_refused(plain: str) -> str:
+    """Return what to answer to a key that `find_key` did not find.
+
+    Whoever holds the whole key learns what became of it; for everybody else there is one word.
+    """
+    prefix, _, secret = plain.partition(".")
+    row = ApiKey.unscoped.select_related("membership__user").filter(prefix=prefix).first() if secret else None
+    if row is None or not hmac.compare_digest(row.secret_hash, _hash(secret)):
+        return UNAUTHORIZED
+    ended, words = row.revoked_at, "was revoked"
+    if ended is None and row.expires_at and row.expires_at <= timezone.now():
+        ended, words = row.expires_at, "expired"
+    if ended is None:
+        return f"{UNAUTHORIZED}: the member who made the API key “{row.name}” is no longer one. Use another key."
+    return f"{UNAUTHORIZED}: the API key “{row.name}” {words} on {ended.astimezone(UTC):%Y-%m-%d at %H:%M} UTC. Use another key."
 
 
 # Every request asks for its key with member, user, role and organization. The database is asked each time, so rights are

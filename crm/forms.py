@@ -45,10 +45,12 @@ class ApiKeyForm(forms.Form):
     expires_at = forms.DateTimeField(
         label="Expires",
         required=False,
-        help_text="Empty: never.",
+        help_text="In your time zone. Empty: never.",
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
-    read_only = forms.BooleanField(label="Read only", required=False)
+    read_only = forms.BooleanField(
+        label="Read only", required=False, help_text="It lists, reads and searches, and changes nothing."
+    )
 
 
 class TeamForm(ServiceForm):

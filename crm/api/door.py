@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from crm import events, idempotency, rate_limits
 from crm.api.answers import error_response, refuse
-from crm.api_keys import find_key
+from crm.api_keys import find_key, why_refused
 from crm.errors import InvalidInput, TouchpointError
 from crm.models import ApiKey, Membership
 from crm.tenancy import scope
@@ -119,9 +119,9 @@ def speaks(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
     @wraps(run)
     def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        key = find_key(_plain_key(request))
+        key = find_key(plain := _plain_key(request))
         if key is None:
-            response = refuse(401, "Unauthorized")
+            response = refuse(401, why_refused(plain))
             response["WWW-Authenticate"] = 'Basic realm="Touchpoint API"'
             return response
         allowance = rate_limits.take(key.prefix, f"organization {key.organization_id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -36,7 +37,14 @@ def api_key_create(request: HttpRequest) -> HttpResponse:
             for name, sentence in error.fields.items():
                 form.add_error(name, sentence)
         else:
-            context |= {"keys": keys_for(request.actor), "form": ApiKeyForm(), "new_key": row, "plain": plain}
+            try_it = f"curl -u {plain}: {settings.BASE_URL}/api/v1/me/"
+            context |= {
+                "keys": keys_for(request.actor),
+                "form": ApiKeyForm(),
+                "new_key": row,
+                "plain": plain,
+                "try_it": try_it,
+            }
             return render(request, "settings/api_keys.html", context)
     return render(request, "settings/api_keys.html", context | {"keys": keys_for(request.actor)}, status=422)
 

@@ -35,6 +35,14 @@ document.addEventListener("click", (event) => {
 });
 matchMedia("(min-width: 992px)").addEventListener("change", () => drawer(false));
 
+// --- the pages of the settings: a strip on narrow screens, which starts at the page that is open ---
+const here = one(".tp-subnav [aria-current]");
+if (here) {
+  const strip = here.closest(".tp-subnav");
+  const [whole, part] = [strip, here].map((element) => element.getBoundingClientRect());
+  strip.scrollLeft += part.left + part.width / 2 - whole.left - whole.width / 2;
+}
+
 // --- toasts: the response header HX-Trigger: {"toast": {level, text, undo_url?, undo_label?}} ---
 const toasts = one("#toasts");
 function toast({ level = "info", text, undo_url: undoUrl, undo_label: undoLabel }) {
@@ -196,7 +204,7 @@ document.addEventListener("click", async (event) => {
   event.preventDefault();
   const text = button.dataset.copy || button.href;
   try {
-    await navigator.clipboard.writeText(new URL(text, location.href).protocol.startsWith("http") && /^[/#?]/.test(text) ? new URL(text, location.href).href : text);
+    await navigator.clipboard.writeText(/^[/#?]\S*$/.test(text) ? new URL(text, location.href).href : text);
     toast({ level: "success", text: button.dataset.copied || "Copied." });
   } catch {
     toast({ level: "warning", text: `Copying is not allowed here. The text is: ${text}` });

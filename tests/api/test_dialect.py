@@ -40,8 +40,11 @@ def test_revoked_expired_and_former_members_keys_are_dead(world: World) -> None:
         revoke(actor, revoked.row.public_id)
         ApiKey.objects.filter(pk=expired.row.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
         Membership.objects.filter(pk=world.ours.restricted.pk).update(removed_at=timezone.now())
-    for api in (revoked, expired, former):
-        assert api.get("me/", status=401) == {"error": "Unauthorized"}
+    for api, words in ((revoked, "was revoked on"), (expired, "expired on"), (former, "is no longer one")):
+        sentence = api.get("me/", status=401)["error"]
+        assert sentence.startswith("Unauthorized: ") and "“Tests”" in sentence and words in sentence
+        guess = Client(headers={"Authorization": f"Bearer {api.row.prefix}.{'x' * 22}"}).get("/api/v1/me/")
+        assert (guess.status_code, guess.json()) == (401, {"error": "Unauthorized"})
 
 
 def test_a_read_only_key_reads_and_searches_but_writes_nothing(world: World) -> None:
