@@ -29,12 +29,21 @@ class WebhookForm(forms.Form):
     )  # fmt: skip
     events = forms.MultipleChoiceField(label="Events", error_messages={"required": "Tick at least one event."})
     verify_ssl = forms.BooleanField(
-        label="Check the certificate", required=False, initial=True, help_text="Leave this on unless you test at home."
-    )
+        label="Check the certificate", required=False, initial=True,
+        help_text="Untick it only for a receiver of your own whose certificate nobody has signed.",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["events"].choices = [pair for choice in choices() for pair in choice.actions]
+
+    def clean_url(self) -> str:
+        """Refuse here what the service would refuse, so that everything wrong is said at once."""
+        try:
+            subscriptions.check_address(self.cleaned_data["url"])
+        except InvalidInput as error:
+            raise forms.ValidationError(error.fields["url"]) from None
+        return str(self.cleaned_data["url"])
 
     def wanted(self, current: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the ticked events; filters and events that only the API knows of are kept from the current ones."""
@@ -153,11 +162,16 @@ def _delivery(row: WebhookDelivery) -> dict[str, Any]:
     color = {"delivered": "green", "failed": "red", "waiting": "yellow" if row.attempts else "gray"}[str(row.state)]
     return {
         "row": row,
-        "event": f"{event.object_type} {event.action}",
+        "event": _words(event.object_type, event.action),
         "object_id": encode(prefix, event.object_id) if prefix else "",
         "color": color,
         "retries": row.attempts > 0 and row.state == WebhookDelivery.State.WAITING,
     }
+
+
+def _words(object_type: str, action: str) -> str:
+    label = SUBSCRIBABLE[object_type][0] if object_type in SUBSCRIBABLE else object_type
+    return f"{label} {action}"
 
 
 @member_page()

@@ -47,7 +47,7 @@ def subscription_for(actor: Membership, public_id: str) -> WebhookSubscription:
 def create_subscription(actor: Membership, url: str, wanted: Any, *, verify_ssl: bool = True) -> WebhookSubscription:
     """Send these events to this URL from now on, with the actor's rights. At most 40 per organization."""
     clean = clean_events(wanted)
-    _check(url)
+    check_address(url)
     with transaction.atomic():
         Organization.objects.select_for_update().get(pk=actor.organization_id)
         if WebhookSubscription.objects.count() >= MAX_SUBSCRIPTIONS:
@@ -66,7 +66,7 @@ def create_subscription(actor: Membership, url: str, wanted: Any, *, verify_ssl:
 def update_subscription(actor: Membership, row: WebhookSubscription, changes: Mapping[str, Any]) -> WebhookSubscription:
     """Change `url`, `events`, `verify_ssl` or `status` (`active`, `paused`) of a subscription."""
     if "url" in changes:
-        _check(changes["url"])
+        check_address(changes["url"])
     if "events" in changes:
         changes = {**changes, "events": clean_events(changes["events"])}
     status = changes.get("status", row.status)
@@ -155,8 +155,8 @@ def state(row: WebhookSubscription) -> dict[str, Any]:
     return {"url": row.url, "events": row.events, "verify_ssl": row.verify_ssl, "status": str(row.status)}
 
 
-def _check(url: Any) -> None:
-    """Refuse a URL that may not be called. A name that cannot be looked up now may be there later."""
+def check_address(url: Any) -> None:
+    """Raise `InvalidInput` for a URL that may not be called. A name that cannot be looked up now may be there later."""
     try:
         check_url(url if isinstance(url, str) else "")
         resolve(url)
