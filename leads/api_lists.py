@@ -16,7 +16,6 @@ from crm.api import (
     Body,
     between,
     day,
-    empty_list,
     flag,
     listed,
     listing,
@@ -80,6 +79,13 @@ def delete_status(request: HttpRequest, status_id: str) -> Any:
     return {}
 
 
+# What makes a change of several tasks a change of some, not of all.
+_SELECTS = (
+    "id", "id__in", "lead_id", "lead_id__in", "assigned_to", "assigned_to__in", "is_complete", "view",
+    *(f"{name}__{end}" for name in ("date", "due_date", "date_created", "date_updated") for end in ("gt", "gte", "lt", "lte")),
+)  # fmt: skip
+
+
 # --- tasks ------------------------------------------------------------------------------------------------------------
 class TaskBody(Body):
     lead_id: str | None = None
@@ -96,11 +102,19 @@ class TaskBody(Body):
            "id__in": "these tasks", "date__lte": "the day it is due, also gt, gte, lt",
            "view": "inbox (open, due by the end of today or without a day), future (open, due later) or archive (done)"}))  # fmt: skip
 def list_tasks(request: HttpRequest) -> Any:
+    return listing(
+        request, _asked(request).order_by(_order(request), "-pk"), lambda page: [task_json(request, row) for row in page],
+        maximum=1000,
+    )  # fmt: skip
+
+
+def _asked(request: HttpRequest) -> QuerySet[Task]:
+    """Return the tasks the query string selects."""
     rows = Task.objects.select_related("lead")
     if (visible := visible_lead_filter(request.actor, "lead_id")) is not None:
         rows = rows.filter(visible)
     if (kinds := listed(request, "_type")) is not None and not {"lead", "all"} & set(kinds):
-        return empty_list()
+        rows = rows.none()
     if (tasks := listed(request, "id")) is not None:
         rows = rows.filter(pk__in=numbers("task", tasks))
     if (leads := listed(request, "lead_id")) is not None:
@@ -109,11 +123,7 @@ def list_tasks(request: HttpRequest) -> Any:
         rows = rows.filter(assigned_to_id__in=user_numbers(people))
     if (done := flag(request, "is_complete")) is not None:
         rows = rows.filter(done_at__isnull=not done)
-    rows = _due(request, between(request, rows, "date_created", "date_updated"))
-    return listing(
-        request, rows.order_by(_order(request), "-pk"), lambda page: [task_json(request, row) for row in page],
-        maximum=1000,
-    )  # fmt: skip
+    return _due(request, between(request, rows, "date_created", "date_updated"))
 
 
 def _due(request: HttpRequest, rows: QuerySet[Task]) -> QuerySet[Task]:
@@ -179,20 +189,19 @@ def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
     "/task/",
     summary="Change several tasks at once",
     openapi_extra=shows({"data": [{"id": "task_…", "is_complete": True}], "has_more": False}, sends={"is_complete": True},
-                        query={"id__in": "the tasks, comma-joined; at most 100"}),
+                        query={"id__in": "the tasks, comma-joined; or filters as for the list"}),
 )  # fmt: skip
 def update_tasks(request: HttpRequest, body: TaskBody) -> Any:
-    """All of them change or, when one is refused, none."""
-    wanted = listed(request, "id")
-    if not wanted or len(wanted) > MAX_PAGE:
-        raise InvalidInput(
-            fields={"id__in": f"Name the tasks in the address: ?id__in=task_…,task_… At most {MAX_PAGE}."}
-        )
+    """At most 100. All that the filters select change or, when one is refused, none."""
+    if not any(request.GET.get(name) for name in _SELECTS):
+        raise InvalidInput(fields={"id__in": "Name the tasks in the address: ?id__in=task_…,task_… or other filters."})
+    changes = _changes(request, body)
     with transaction.atomic():
-        tasks = [task_for(request.actor, task_id) for task_id in wanted]
-        for task in tasks:
-            services.update_task(request.actor, task, _changes(request, body))
-    return {"data": [get_task(request, task.public_id) for task in tasks], "has_more": False}
+        tasks = list(_asked(request).order_by("pk")[: MAX_PAGE + 1])
+        if len(tasks) > MAX_PAGE:
+            raise InvalidInput(f"The filters select more than {MAX_PAGE} tasks. Narrow them, or name tasks by id__in.")
+        changed = [services.update_task(request.actor, task, changes) for task in tasks]
+    return {"data": [task_json(request, task) for task in changed], "has_more": False}
 
 
 def _changes(request: HttpRequest, body: TaskBody) -> dict[str, Any]:

@@ -105,9 +105,11 @@ ROWS = [
     Row("assistant", "GET", q("task/", view="elsewhere"), holds={"field-errors": {"view": ...}}, status=400),
     Row("assistant", "GET", q("task/", id="{later}"), holds={"data": [{"id": "{later}"}]}),
     Row("assistant", "GET", q("task/", id__in="{later},{due}", _order_by="date"), holds={"data": [{"id": "{due}"}, {"id": "{later}"}]}),
-    Row("assistant", "PUT", q("task/", id__in="{later},{due}"), {"is_complete": True}, {"data": [{"id": "{later}", "is_complete": True}, {"id": "{due}"}]}),
+    Row("assistant", "PUT", q("task/", id__in="{due},{later}"), {"is_complete": True}, {"data": [{"id": "{due}", "is_complete": True}, {"id": "{later}"}]}),
     Row("assistant", "PUT", "task/", {"is_complete": True}, {"field-errors": {"id__in": ...}}, 400),
-    Row("assistant", "PUT", q("task/", id__in="{later},task_nonsense"), {"is_complete": True}, {"error": ...}, 404),
+    Row("n8n", "PUT", q("task/", lead_id="{lead}", is_complete="false", date__lt="2020-02-01", _type="lead"), {"assigned_to": "{me}", "date": "2026-05-01"},
+        {"data": [{"id": "{due}", "assigned_to": "{me}", "date": "2026-05-01"}]}),
+    Row("n8n", "PUT", q("task/", lead_id="{lead}", _type="opportunity_due"), {"is_complete": True}, {"data": []}),
     Row("assistant", "GET", "scheduling_link", holds={"data": []}),
     Row("assistant", "GET", "unsubscribe/email", holds={"data": []}),
     # A command line for agents: it knows people by name, and days by what is past.
