@@ -52,7 +52,7 @@ class PublicFormForm(ServiceForm):
         self.uses = list(uses)
         for place, use in enumerate(self.uses, start=1):
             # Everybody is asked for an email address already.
-            asked = use.field.id in places if form else use.field.kind.slug != "email"
+            asked = use.field.id in places if form else not use.field.kind.is_address
             self.fields[f"ask_{use.field.public_id}"] = forms.BooleanField(
                 label=use.field.name, required=False, initial=asked or use.required
             )
