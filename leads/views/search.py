@@ -21,9 +21,10 @@ from crm.permissions import Perm, has
 from crm.tenancy import scope
 from leads.search.columns import EMPTY, ResultColumn, Rows, offered
 from leads.search.examples import examples
-from leads.search.run import MAX_LIMIT, run
+from leads.search.run import MAX_LIMIT, Page, run
 from leads.search.sentences import sentence
 from leads.services.smart_views import may_change, may_share
+from leads.views.first_steps import Step, first_steps
 from leads.views.kinds import CONTACTS, LEADS, ListKind, kind_named
 from leads.views.painting import Painter
 from leads.views.state import State, encode_query, read_state
@@ -75,6 +76,7 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
         "error": state.error,
         "is_search": state.is_search,
         "examples": [] if only_results else _examples(state),
+        "first_steps": _first_steps(state, page),
         "columns_open": request.GET.get("do", "").startswith("column-"),
         **rights_of(state),
     }
@@ -91,6 +93,12 @@ def _examples(state: State) -> list[tuple[str, str]]:
         return []
     found = examples(state.actor, state.source, state.types)
     return [(one.words, f"{state.list_url}?{urlencode({'query': encode_query(one.tree)})}") for one in found]
+
+
+def _first_steps(state: State, page: Page | None) -> list[Step]:
+    """Return how to begin, while there is no lead at all."""
+    nothing = page is not None and not page.ids and not state.is_search and not state.view
+    return first_steps(state.actor, state.types) if nothing and state.kind is LEADS else []
 
 
 def _total_url(state: State) -> str:
