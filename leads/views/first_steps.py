@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.urls import reverse
@@ -14,12 +14,13 @@ from crm.permissions import Perm, has
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do. `actions`: (label, address) of where it is done, the usual one first."""
+    """One thing to do. `actions`: (label, address) of where it is done, the usual one first. `next`: it is what comes now."""
 
     title: str
     text: str
     actions: tuple[tuple[str, str], ...] = ()
     done: bool = False
+    next: bool = False
 
 
 def first_steps(actor: Membership, types: Sequence[Any]) -> list[Step]:
@@ -62,4 +63,5 @@ def first_steps(actor: Membership, types: Sequence[Any]) -> list[Step]:
     found.append(
         Step("Log the first activity", "Open a lead and choose New activity. What you type is saved as you go.")
     )
-    return found
+    now = next(step for step in found if not step.done)
+    return [replace(step, next=step is now) for step in found]
