@@ -183,6 +183,9 @@ def merge_leads(request: HttpRequest, body: MergeBody) -> Any:
 
 @router.get("/lead/{lead_id}/", summary="One lead", openapi_extra=shows(LEAD))
 def get_lead(request: HttpRequest, lead_id: str) -> Any:
+    """`_fields=_all` adds what is worked out: `num_calls`, `last_call_date`, `times_communicated` and every other computed
+    field that a search knows, under the same name. Each can be asked for by itself as well.
+    """
     found = [lead_for(request.actor, lead_id)]
     return add_figures(request, found, leads_json(request, found, wanted_keys(request)))[0]
 
