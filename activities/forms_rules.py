@@ -25,7 +25,8 @@ from crm.members import members_of
 from crm.models import Membership
 from crm.permissions import can_edit_field
 from leads.queries import statuses
-from leads.search.builder import Block, Part, Writer, apply, from_form, mark_error, number_paths, settle
+from leads.search.builder import Block, Part, Writer, apply, mark_error, number_paths
+from leads.search.forms import from_form, settle
 from leads.search.reading import from_tree
 from leads.search.sources import Source, source_named
 from leads.views.painting import Painter, Shown

@@ -1,25 +1,22 @@
-"""The builder's tree: groups, blocks about related records, conditions. Made from the query language or a form, and back.
+"""The builder's tree: groups, blocks about related records, conditions. Made from the query language or a form
+(`leads.search.forms`), and back. A button of the form is `add:<path>`, `remove:`, `up:`, `down:`, `wrap:`.
 
-The form is flat, so that it works without JavaScript. Each node has a path (`r` is the root, `r.0` its first part) and
-inputs named `<path>-<part>`: `k` kind, `m` match, `w` what, `h` how, `n` number, `f` field, `o` operator, `v` values,
-`j` JSON of what the builder has no words for; `pf`, `po`, `pw` repeat what was chosen before. `do` is the button pressed:
-`add:<path>`, `remove:`, `up:`, `down:`, `wrap:`.
-
-An entry of an *Add* list is `field=<name>`, `when=<operator>` (the date of an activity), `block=<what>`, `in=<what>:<field>` (a
-block with its first condition), `last`, `overdue` or `group`; `lately:` before it says that it was chosen among those used lately.
+An entry of an *Add* list is `field=<name>`, `when=<operator>` (the date of an activity), `when=period=<name>`, `block=<what>`,
+`in=<what>:<field>` (a block with its first condition), `last`, `overdue` or `group`; `lately:` before it says that it was
+chosen among those used lately.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from crm.models import Membership
+from leads.search.counts import is_count
 from leads.search.language import CustomValue
-from leads.search.operators import EMPTY, FIRST_VALUES, Tree, conditions, is_complete, operator
+from leads.search.operators import EMPTY, FIRST_VALUES, OR_NEVER, Tree, conditions, is_complete, of_entry, operator
 from leads.search.sources import Column, Source, asks_of, refers_to
 
 MAX_NODES = 150
@@ -62,11 +59,15 @@ class Block(Part):
 
 @dataclass(eq=False)
 class Condition(Part):
-    """`name`: a column's name, a `cf_` id, `text:` (any text of the record) or `view:` (in a Smart View)."""
+    """`name`: a column's name, a `cf_` id, `text:` (any text of the record) or `view:` (in a Smart View).
+
+    `before`: field and operator that the values were chosen for, when a form was sent to change one of them.
+    """
 
     name: str = ""
     op: str = ""
     values: tuple[str, ...] = ()
+    before: tuple[str, str] = ("", "")
 
 
 @dataclass(eq=False)
@@ -93,9 +94,17 @@ def asks_for(searched: Column | CustomValue | None, name: str) -> str:
     if searched is None:
         return ""
     if isinstance(searched, Column):
-        return searched.asks
+        return "count" if is_count(searched) else searched.asks
     asks = asks_of(searched.field.kind)
     return "terms" if asks == "term" and searched.field.multiple else asks
+
+
+_ALWAYS_THERE = ("date_created", "date_updated", "activity_at")
+
+
+def takes_never(searched: Column | CustomValue | None, name: str, op: str) -> bool:
+    """Return whether a condition on a moment can let in records without one: *more than 60 days ago or never*."""
+    return asks_for(searched, name) == "moment" and op in OR_NEVER and name not in _ALWAYS_THERE
 
 
 class Writer:
@@ -180,7 +189,8 @@ class Writer:
         values = self.named(target, part.values) if asks == "reference" else part.values
         chosen = tuple(value for value in values if value != EMPTY)
         or_empty = len(chosen) < len(values)
-        found, joined = conditions(asks, part.op, chosen, target) if any(chosen) or not or_empty else ([], "or")
+        asked_for = any(chosen) or not or_empty or asks == "moment"
+        found, joined = conditions(asks, part.op, chosen, target) if asked_for else ([], "or")
         if asks == "words":
             return _turned({**found[0]}, negate)
         asked = {"type": "field_condition", "field": _field_tree(part.name, source)}
@@ -249,85 +259,6 @@ def mark_error(root: Part, tree: Tree, path: str, sentence: str) -> bool:
     return found is not None
 
 
-# --- the form ---------------------------------------------------------------------------------------------------------
-_INPUT = re.compile(r"(r(?:\.\d{1,3})*)-(\w{1,3})")
-
-
-def from_form(given: Any) -> Group:
-    """Return the tree a submitted form holds (a QueryDict)."""
-    inputs: dict[str, dict[str, list[str]]] = {}
-    for key in given:
-        if (found := _INPUT.fullmatch(key)) and len(inputs) <= MAX_NODES and found[1].count(".") <= MAX_LEVELS:
-            inputs.setdefault(found[1], {})[found[2]] = given.getlist(key)
-    root = Group(match=_last(inputs.get("r", {}), "m") or "all")
-    parts: dict[str, Part] = {"r": root}
-    for path in sorted(inputs, key=lambda path: [int(step) for step in path.split(".")[1:]]):
-        if path == "r":
-            continue
-        part = _part_of(inputs[path])
-        owner = parts.get(path.rpartition(".")[0])
-        if part is not None and isinstance(owner, Group | Block):
-            owner.children.append(part)
-            parts[path] = part
-    return root
-
-
-def _last(inputs: Mapping[str, list[str]], name: str) -> str:
-    return inputs.get(name, [""])[-1]
-
-
-def _part_of(inputs: Mapping[str, list[str]]) -> Part | None:
-    kind, one = _last(inputs, "k"), lambda name: _last(inputs, name)
-    if kind == "group":
-        return Group(match=one("m") or "any")
-    if kind == "block":
-        return Block(what=one("w"), how=one("h") or "some", number=one("n") or "2", match=one("m") or "all")
-    if kind == "condition":
-        changed = one("pf") != one("f")
-        values = () if changed else tuple(inputs.get("v", ()))
-        return Condition(name=one("f"), op="" if changed else one("o"), values=values[:1000])
-    if kind == "raw":
-        try:
-            tree = json.loads(one("j"))
-        except (ValueError, RecursionError):
-            return None
-        return Raw(tree=tree) if isinstance(tree, dict) else None
-    return None
-
-
-def settle(part: Part, actor: Membership, source: Source | None, types: Mapping[str, str]) -> None:
-    """Make operators and values fit their fields, and drop the fields that a block's new type does not have."""
-    from leads.search.sources import source_named
-
-    if isinstance(part, Block):
-        if part.how in ("last", "notlast") and not part.what.startswith(("t:", "r:activity")):
-            part.how = "some"
-        source = source_named(actor, Writer(actor, types).object_type(part))
-    if isinstance(part, Condition) and source is not None:
-        asks = asks_for(field_of(actor, source, part.name), part.name)
-        if asks:
-            chosen = operator(asks, part.op)
-            if chosen.key != part.op:
-                part.op, part.values = chosen.key, FIRST_VALUES.get(chosen.editor, ())
-            _fit_values(part, chosen.editor)
-    for child in getattr(part, "children", ()):
-        settle(child, actor, source, types)
-
-
-def _fit_values(part: Condition, editor: str) -> None:
-    """Keep what an editor can show; two inputs always have two values."""
-    wanted = {"none": 0, "numbers": 2, "days": 2, "span": 2, "text": 1, "number": 1, "period": 1, "day": 1, "one": 1}
-    count = wanted.get(editor)
-    if count is None:
-        part.values = tuple(value for value in part.values if value)
-        return
-    first = FIRST_VALUES.get(editor, ())
-    if editor == "text" and len(part.values) > 1:
-        return
-    padded = [*part.values[:count], *first[len(part.values) :], *[""] * count]
-    part.values = tuple(padded[:count])
-
-
 # --- buttons ----------------------------------------------------------------------------------------------------------
 def apply(root: Group, action: str, given: Any) -> None:
     """Do what a button says. Unknown buttons and places do nothing."""
@@ -353,7 +284,10 @@ def new_part(key: str) -> Part | None:
     if kind == "field" and rest:
         return Condition(name=rest)
     if kind == "when":
-        return Condition(name="activity_at", op=rest, values=FIRST_VALUES.get(operator("moment", rest).editor, ()))
+        op, values = of_entry(rest)
+        return Condition(
+            name="activity_at", op=op, values=values or FIRST_VALUES.get(operator("moment", op).editor, ())
+        )
     if kind == "block" and rest:
         return Block(what=rest)
     if kind == "in" and rest.count(":") == 2:

@@ -3,6 +3,8 @@
 An operator has an *editor*, the kind of input its values come from: `none`, `text`, `number`, `numbers` (two), `span`
 (a number and a unit), `period` (a named stretch of days), `day`, `days` (two), `many` (a list of choices), `one`, or
 `records` (contacts or leads, found by name). A field's first operator is what a new condition begins with.
+
+On a list of operators, a named stretch of days is an entry of its own: `period=this-year`.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ _TEXT = (
 )
 _CHOICES = (Operator("any", "is any of", "many"), Operator("none", "is none of", "many", negate=True))
 EMPTY = "empty:"  # among the values: records without one as well
+OR_NEVER = ("ago", "before", "past")  # operators that leave out records without a moment, who people often look for
 OPERATORS: dict[str, tuple[Operator, ...]] = {
     "text": (*_TEXT, *_EMPTY),
     "words": _TEXT,
@@ -48,6 +51,17 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
         Operator("≤", "≤", "number"),
         Operator("between", "is between", "numbers"),
         *_EMPTY,
+    ),
+    "count": (
+        Operator("some", "has any"),
+        Operator("zero", "has none"),
+        Operator("=", "exactly", "number"),
+        Operator("≥", "at least", "number"),
+        Operator("≤", "at most", "number"),
+        Operator(">", "more than", "number"),
+        Operator("<", "fewer than", "number"),
+        Operator("≠", "not exactly", "number", negate=True),
+        Operator("between", "between", "numbers"),
     ),
     "moment": (
         Operator("last", "in the last", "span"),
@@ -85,6 +99,15 @@ PERIODS = (
     ("next-month", "next month"), ("this-quarter", "this quarter"), ("last-quarter", "last quarter"),
     ("next-quarter", "next quarter"), ("this-year", "this year"), ("last-year", "last year"), ("next-year", "next year"),
 )  # fmt: skip
+_PERIOD = "period="
+WHENS = (
+    ("So long ago", ("last", "not-last", "ago", "since")),
+    ("Calendar", ("today", "yesterday", "this-week", "last-week", "this-month", "last-month", "this-quarter", "last-quarter",
+                  "this-year", "last-year")),
+    ("Days", ("on", "after", "before", "between", "past", "future")),
+    ("Ahead", ("tomorrow", "next-week", "next-month", "next-quarter", "next-year", "next", "ahead")),
+    ("More", ("not-period", "exists", "missing")),
+)  # fmt: skip
 UNITS = ("days", "weeks", "months", "years", "hours")
 FIRST_VALUES = {"span": ("30", "days"), "period": ("this-month",)}
 _MODES = {"words": "full_words", "starts": "beginning_of_words", "phrase": "phrase", "is": "exact_value",
@@ -101,8 +124,46 @@ def operator(asks: str, key: str) -> Operator:
 def is_complete(asks: str, key: str, values: Sequence[str]) -> bool:
     """Return whether enough was chosen to ask."""
     editor = operator(asks, key).editor
-    filled = [value for value in values if value.strip()]
+    if editor == "span":
+        return bool(values and values[0].strip())
+    filled = [value for value in values if value.strip() and (editor == "many" or value != EMPTY)]
     return editor == "none" or len(filled) >= (2 if editor in ("numbers", "days") else 1)
+
+
+def entry(key: str, values: Sequence[str]) -> str:
+    """Return an operator as an entry of the list of operators."""
+    return f"{_PERIOD}{values[0]}" if key == "period" and values else key
+
+
+def of_entry(chosen: str) -> tuple[str, tuple[str, ...]]:
+    """Return the operator that an entry stands for, and the values it brings along."""
+    return ("period", (chosen.removeprefix(_PERIOD),)) if chosen.startswith(_PERIOD) else (chosen, ())
+
+
+def listed(asks: str, key: str, values: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the list of operators as groups, each a heading (empty: none) and its entries with their words."""
+    if asks != "moment":
+        return [("", [(one.key, one.words) for one in OPERATORS[asks]])]
+    words = {one.key: one.words for one in OPERATORS[asks]}
+    periods = dict(PERIODS)
+    found = [
+        (head, [(key, words[key]) if key in words else (f"{_PERIOD}{key}", periods[key]) for key in keys])
+        for head, keys in WHENS
+    ]
+    if key == "period" and values and values[0] not in periods:
+        found[1][1].append((entry(key, values), values[0].replace("-", " ")))
+    return found
+
+
+_RELATIVES = ({"number", "numbers"}, {"day", "days"})
+
+
+def carried(before: str, after: str, values: Sequence[str]) -> tuple[str, ...]:
+    """Return the values that one editor leaves to the next."""
+    never = tuple(value for value in values if value == EMPTY)
+    if before == after or any({before, after} <= family for family in _RELATIVES):
+        return tuple(values)
+    return (*FIRST_VALUES.get(after, ()), *never)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -122,6 +183,12 @@ def _write_number(key: str, values: Sequence[str], refers_to: str) -> tuple[list
     if key == "between":
         return [{"type": "number_range", "gte": numbers[0], "lte": numbers[1]}], "or"
     return [{"type": "number_range", **dict.fromkeys(_BOUNDS[key], numbers[0])}], "or"
+
+
+def _write_count(key: str, values: Sequence[str], refers_to: str) -> tuple[list[Tree], str]:
+    if key in ("some", "zero"):
+        return [{"type": "number_range", **({"gte": "1"} if key == "some" else {"lte": "0"})}], "or"
+    return _write_number(key, values, refers_to)
 
 
 def _write_moment(key: str, values: Sequence[str], refers_to: str) -> tuple[list[Tree], str]:
@@ -190,7 +257,7 @@ def _write_reference(key: str, values: Sequence[str], refers_to: str) -> tuple[l
 
 _SOMEBODY = {"me": "current_user", "former": "former_user"}
 _WRITERS: dict[str, Any] = {
-    "text": _write_text, "words": _write_text, "number": _write_number, "moment": _write_moment, "term": _write_terms,
+    "text": _write_text, "words": _write_text, "number": _write_number, "count": _write_count, "moment": _write_moment, "term": _write_terms,
     "terms": _write_terms, "type": _write_terms, "label": _write_terms, "flag": _write_flag, "user": _write_user, "reference": _write_reference,
 }  # fmt: skip
 
@@ -206,6 +273,8 @@ def read(asks: str, condition: Mapping[str, Any], negate: bool) -> tuple[str, tu
         found = reader(condition) if reader else None
     if found is None:
         return None
+    if asks == "count":
+        found, negate = _counted(found, negate)
     key = _TURNED.get(found[0], "") if negate else found[0]
     return (key, found[1]) if any(one.key == key for one in OPERATORS[asks]) else None
 
@@ -229,6 +298,19 @@ def _read_number(condition: Mapping[str, Any]) -> Any:
         return None
     ((key, number),) = bounds.items()
     return {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}[key], (number,)
+
+
+_OTHER_WAY = {">": "≤", "≤": ">", "≥": "<", "<": "≥"}
+_ANY_OR_NONE = {(">", "0"): "some", ("≥", "1"): "some", ("≤", "0"): "zero", ("<", "1"): "zero", ("=", "0"): "zero"}
+
+
+def _counted(found: tuple[str, tuple[str, ...]], negate: bool) -> tuple[tuple[str, tuple[str, ...]], bool]:
+    """Return what a condition on a number of records says: it always has a value, so *not more than* is *at most*."""
+    key, values = found
+    if negate and key in _OTHER_WAY:
+        key, negate = _OTHER_WAY[key], False
+    short = _ANY_OR_NONE.get((key, values[0] if values else ""), "")
+    return (("some" if negate else short, ()), False) if short else ((key, values), negate)
 
 
 def _read_moment(condition: Mapping[str, Any]) -> Any:

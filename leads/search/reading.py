@@ -18,6 +18,7 @@ from leads.search.builder import (
     Raw,
     asks_for,
     field_of,
+    takes_never,
 )  # fmt: skip
 from leads.search.operators import EMPTY, read
 from leads.search.sources import Source, source_named
@@ -78,14 +79,19 @@ class _Reader:
         return Group(match=match[str(tree["type"]), negate], children=children)
 
     def several(self, tree: Mapping[str, Any], source: Source) -> Condition | None:
-        """Return one condition for what takes several nodes: *has all of*, several sorts of members, some or *empty*."""
+        """Return one condition for what takes several nodes: *has all of*, several sorts of members, some or *empty*, a moment or *never*."""
         found = [self.condition(child, source, 0) if _is_plain(child) else None for child in tree["queries"]]
         plain = [one for one in found if one is not None]
         if len(plain) < 2 or len(plain) < len(found) or len({one.name for one in plain}) != 1:
             return None
-        asks = asks_for(field_of(self.actor, source, plain[0].name), plain[0].name)
+        searched = field_of(self.actor, source, plain[0].name)
+        asks = asks_for(searched, plain[0].name)
         values = tuple(value for one in plain for value in one.values)
         ops = [one.op for one in plain]
+        if tree["type"] == "or" and not tree.get("negate") and len(ops) == 2 and "missing" in ops:
+            timed = plain[1 - ops.index("missing")]
+            if takes_never(searched, timed.name, timed.op):
+                return Condition(name=timed.name, op=timed.op, values=(*timed.values, EMPTY))
         if ops[-1] == "missing" and set(ops[:-1]) == {"any"} and asks in ("term", "terms", "user", "label"):
             if tree["type"] == "or" and (asks == "user" or len(ops) == 2):
                 op = "none" if tree.get("negate") else "any"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import singledispatch
 from typing import Any
 
+from leads.search.counts import counted, how_many, is_count, number_words
 from leads.search.language import (
     All,
     AnyOf,
     Count,
-    CustomValue,
     Everything,
     Exists,
     FigureIs,
@@ -78,7 +77,7 @@ def sentence(query: Query) -> str:
 
 def _either(nodes: Sequence[Node]) -> str:
     """Return what a search selects that asks for any of several things, and for nothing else."""
-    if all(isinstance(node, Related) for node in nodes):
+    if all(map(_is_with, nodes)):
         return _joined([_related(node) for node in nodes], "or")
     return "where " + _joined([clause(node) for node in nodes], "or")
 
@@ -93,8 +92,26 @@ def _conjuncts(node: Node) -> list[Node]:
 
 
 def _split(nodes: Sequence[Node]) -> tuple[list[Node], list[Node]]:
-    related = [node for node in nodes if isinstance(node, Related)]
-    return [node for node in nodes if not isinstance(node, Related)], related
+    related = [node for node in nodes if _is_with(node)]
+    return [node for node in nodes if not _is_with(node)], related
+
+
+def _is_with(node: Node) -> bool:
+    """Return whether a node is said by *with*: related records, and numbers of them."""
+    return isinstance(node, Related) or _is_number(node)
+
+
+def _is_number(node: Node) -> bool:
+    named = isinstance(node, Where | FigureIs) and isinstance(node.field, Column) and is_count(node.field)
+    return named and isinstance(node.condition, NumberIn)  # type: ignore[union-attr]
+
+
+def _number_of(node: Any) -> str:
+    """Return how many of something there are: an email address, no email address, at least 2 calls."""
+    many, noun = how_many(node.condition.bounds, counted(node.field))
+    if many in ("any", "no"):
+        return _article(noun) if (many == "any") != node.negate else f"no {noun}"
+    return f"{'not ' if node.negate else ''}{many} {noun}"
 
 
 def _joined(parts: Sequence[str], word: str) -> str:
@@ -137,7 +154,8 @@ def plural_of(name: str) -> str:
 
 
 def _related(node: Node) -> str:
-    assert isinstance(node, Related), "_split gives related nodes"
+    if not isinstance(node, Related):
+        return f"with {_number_of(node)}"
     inner = conjuncts(node.query)
     names = _types(inner)
     rest = [child for child in inner if not _is_type(child)]
@@ -240,6 +258,8 @@ def _(node: InView) -> str:
 @clause.register
 def _(node: FigureIs) -> str:
     assert node.field is not None, "made for a field"
+    if _is_number(node):
+        return f"it has {_number_of(node)}"
     return _asked(node.condition, node.field.label, node.negate)
 
 
@@ -253,28 +273,37 @@ def _(node: AnyOf) -> str:
     if len(node.nodes) == 1:
         return clause(_turned(node.nodes[0], node.negate))
     if (same := _one_field(node.nodes)) is not None:
-        return _asked(same[1], same[0], node.negate)
+        return f"{same[0]} is {'not ' if node.negate else ''}{_joined(same[1], 'or')}"
     found = f"({_joined([clause(child) for child in node.nodes], 'or')})" if node.nodes else "nothing"
     return f"not {found}" if node.negate else found
 
 
-def _one_field(nodes: Sequence[Node]) -> tuple[str, OneOf] | None:
-    """Return the label of the one field that all nodes ask for values or for *empty*, and all they ask for."""
+def _one_field(nodes: Sequence[Node]) -> tuple[str, list[str]] | None:
+    """Return the label of the one field that all nodes ask for values, moments or *empty*, and all they ask for."""
     words: list[str] = []
     for node in nodes:
-        if not isinstance(node, Where) or node.field != nodes[0].field:  # type: ignore[union-attr]
+        if not isinstance(node, Where | FigureIs) or node.field != nodes[0].field:  # type: ignore[union-attr]
             return None
         if isinstance(node.condition, OneOf) and not node.negate:
             words += node.condition.labels
+        elif isinstance(node.condition, MomentIn) and not node.negate:
+            words.append(_stretch(node.condition))
         elif isinstance(node.condition, Exists) and node.negate:
-            words.append("empty")
+            timed = any(isinstance(one.condition, MomentIn) for one in nodes)  # type: ignore[union-attr]
+            words.append(never(_label(node)) if timed else "empty")
         else:
             return None
-    return _label(nodes[0]), OneOf((), tuple(words))  # type: ignore[arg-type]
+    return _label(nodes[0]), words  # type: ignore[arg-type]
 
 
-def _label(node: Where) -> str:
-    return node.field.field.name if isinstance(node.field, CustomValue) else node.field.label
+def never(label: str) -> str:
+    """Return what people say of a moment that is not there: the last call was never, a due date is empty."""
+    return "never" if label.startswith(("Last ", "First ")) else "empty"
+
+
+def _label(node: Where | FigureIs) -> str:
+    assert node.field is not None, "made for a field"
+    return node.field.label
 
 
 @clause.register
@@ -302,6 +331,8 @@ def _(node: Related) -> str:
 
 @clause.register
 def _(node: Where) -> str:
+    if _is_number(node):
+        return f"it has {_number_of(node)}"
     return _asked(node.condition, _label(node), node.negate)
 
 
@@ -326,9 +357,9 @@ def _(condition: NumberIn, label: str, negate: bool) -> str:
     if bounds.keys() == {">=", "<="}:
         low, high = bounds[">="], bounds["<="]
         if low == high:
-            return f"{label} {'≠' if negate else '='} {_number(low)}"
-        return f"{label} is {'not ' if negate else ''}between {_number(low)} and {_number(high)}"
-    found = " and ".join(f"{label} {_SIGNS[sign]} {_number(number)}" for sign, number in condition.bounds)
+            return f"{label} {'≠' if negate else '='} {number_words(low)}"
+        return f"{label} is {'not ' if negate else ''}between {number_words(low)} and {number_words(high)}"
+    found = " and ".join(f"{label} {_SIGNS[sign]} {number_words(number)}" for sign, number in condition.bounds)
     return f"not ({found})" if negate else found
 
 
@@ -340,8 +371,3 @@ def _(condition: MomentIn, label: str, negate: bool) -> str:
 @_asked.register
 def _(condition: Exists, label: str, negate: bool) -> str:
     return f"{label} is {'empty' if negate else 'not empty'}"
-
-
-def _number(number: Decimal) -> str:
-    text = f"{number:,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

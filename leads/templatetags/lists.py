@@ -16,10 +16,10 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from crm.templatetags.ui import color_class, words_of
-from leads.views.painting import Choice
+from leads.views.choices import Choice
 
 if TYPE_CHECKING:
-    from leads.views.painting import Choices
+    from leads.views.choices import Choices
     from leads.views.tables import Row, Shown
 
 register = template.Library()
@@ -33,20 +33,21 @@ def options(choices: Iterable[Choice]) -> SafeString:
 
 @register.simple_tag
 def option_groups(groups: Iterable[Choices]) -> SafeString:
-    """Draw the options of a select under their headings."""
-    return SafeString(
-        "".join(
-            f'<optgroup label="{escape(group.label)}">{"".join(map(_option, group.choices))}</optgroup>'
-            for group in groups
-        )
-    )
+    """Draw the options of a select under their headings; those of a group without one stand alone."""
+    return SafeString("".join(map(_option_group, groups)))
+
+
+def _option_group(group: Choices) -> str:
+    found = "".join(map(_option, group.choices))
+    return f'<optgroup label="{escape(group.label)}">{found}</optgroup>' if group.label else found
 
 
 def _option(choice: Choice) -> str:
     color = f' data-color="{escape(choice.color)}"' if choice.color else ""
     later = " data-later" if choice.later else ""
+    also = f' data-also="{escape(choice.also)}"' if choice.also else ""
     selected = " selected" if choice.selected else ""
-    return f'<option value="{escape(choice.value)}"{color}{later}{selected}>{escape(choice.label)}</option>'
+    return f'<option value="{escape(choice.value)}"{color}{later}{also}{selected}>{escape(choice.label)}</option>'
 
 
 @register.simple_tag

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any
@@ -32,59 +32,37 @@ from leads.search.builder import (
     Writer,
     asks_for,
     field_of,
+    takes_never,
 )  # fmt: skip
 from leads.search.figures import Figure
 from leads.search.language import CustomValue, parse
 from leads.search.named import labels_of, names_of
-from leads.search.operators import EMPTY, OPERATORS, PERIODS, UNITS, is_complete, operator
-from leads.search.sentences import clause
+from leads.search.operators import EMPTY, OPERATORS, PERIODS, UNITS, entry, is_complete, listed, operator
+from leads.search.sentences import clause, never
 from leads.search.sources import Column, Source, refers_to, source_named, sources
+from leads.search.synonyms import synonyms
+from leads.views.choices import (
+    GROUP,
+    RELATED,
+    SOUGHT,
+    TERMS,
+    WHEN,
+    Choice,
+    Choices,
+    choose,
+    entries,
+    later,
+    matching,
+    parted,
+    with_unknown,
+)
 
-_TERMS = {
-    "ui": "Entered here",
-    "api": "API",
-    "import": "Import",
-    "form": "Form",
-    "draft": "Draft",
-    "published": "Published",
-}
 _FEW = HOWS[:6]
-_RELATED = {
-    "activity": "Any activity", "activity.custom_activity": "Any custom activity", "lead": "The lead", "contact": "Contact",
-    "contact_email": "Email address", "contact_phone": "Phone number", "contact_url": "Contact's URL", "address": "Address",
-    "task": "Task",
-}  # fmt: skip
-_WHEN = (
-    ("when=last", "in the last … days"), ("when=ago", "more than … days ago"), ("when=period", "this or last week, month, year …"),
-    ("when=between", "between two days"),
-)  # fmt: skip
 MOST_SHORT_CUTS = 200
 _SHORT_CUTS = {
     "contact": ("name", "title"), "address": ("city", "state", "country", "zipcode", "location"),
     "task": ("text", "due_date", "assigned_to", "is_complete"),
 }  # fmt: skip
-_GROUP = ("group", "Group of conditions (any of, none of …)")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """`later`: of what is found by typing, it comes after the others."""
-
-    value: str
-    label: str
-    selected: bool = False
-    color: str = ""
-    later: bool = False
-
-
-@dataclass(frozen=True)
-class Choices:
-    """A group of choices with its heading."""
-
-    label: str
-    choices: tuple[Choice, ...]
-
-
 Lists = Callable[[], tuple[Choices, ...]]
 
 
@@ -92,7 +70,9 @@ Lists = Callable[[], tuple[Choices, ...]]
 class Shown:
     """A part for its template. `kind`: group, block, condition, raw. `joiner`: the word before it.
 
-    `add`, `whats` and `names` are long lists, made when they are drawn: an answer without the builder pays for none.
+    `add`, `whats` and `names` are long lists, made when they are drawn: an answer without the builder pays for none. `find`:
+    what a list without scripts was searched for. `never`: the choice to let in records without a moment; without it,
+    `left_out` is so. `waiting`: it needs a value, and is in no search until then.
     """
 
     kind: str
@@ -104,6 +84,7 @@ class Shown:
     match: str = "all"
     matches: tuple[Choice, ...] = ()
     add: Lists = tuple
+    find: str | None = None
     what: str = ""
     whats: Lists = tuple
     how: str = ""
@@ -113,7 +94,9 @@ class Shown:
     name: str = ""
     names: Lists = tuple
     op: str = ""
-    ops: tuple[Choice, ...] = ()
+    ops: tuple[Choices, ...] = ()
+    never: Choice | None = None
+    left_out: str = ""
     editor: str = ""
     values: tuple[str, ...] = ()
     options: tuple[Choice, ...] = ()
@@ -136,22 +119,16 @@ class Shown:
         return [found for child in self.children for found in (child, *child.below)]
 
 
-def _choose(pairs: Iterable[tuple[str, str]], chosen: Iterable[str]) -> tuple[Choice, ...]:
-    wanted = set(chosen)
-    return tuple(Choice(value, label, value in wanted) for value, label in pairs)
-
-
-def _with_unknown(known: list[tuple[str, str]], values: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the choices, and what was chosen but is gone, so that it can be seen and taken out."""
-    return [*known, *((value, value) for value in values if value not in dict(known))]
-
-
 class Painter:
-    """Makes parts ready for display. `types`: the activity types the actor may search by."""
+    """Makes parts ready for display. `types`: the activity types the actor may search by. `given`: the form, for what its
+    lists were searched for where no script runs.
+    """
 
     def __init__(
-        self, actor: Membership, lists: str, types: Sequence[Any], view_id: str = "", lookups: Lookups | None = None
-    ) -> None:
+        self, actor: Membership, lists: str, types: Sequence[Any], view_id: str = "", lookups: Lookups | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        self.given = given
         self.lookups = lookups or Lookups(actor.organization)
         self.actor, self.lists, self.types, self.view_id = actor, lists, types, view_id
         self.type_names = {kind.public_id: kind.name for kind in types}
@@ -194,9 +171,13 @@ class Painter:
         shown = self._plain("group", part, joiner)
         word = "or" if part.match in ("any", "none") else "and"
         shown.children = [self.part(child, source, word if i else "") for i, child in enumerate(part.children)]
-        shown.match, shown.matches = part.match, _choose(MATCHES, [part.match])
-        shown.add = partial(self._additions, source, part.path.count("."))
+        shown.match, shown.matches = part.match, choose(MATCHES, [part.match])
+        shown.find = None if self.given is None else self.given.get(f"{part.path}-find", "")[:100]
+        shown.add = partial(self._found, partial(self._additions, source, part.path.count(".")), shown.find or "")
         return shown
+
+    def _found(self, make: Lists, text: str) -> tuple[Choices, ...]:
+        return matching(make(), text)
 
     def block(self, part: Block, source: Source, joiner: str) -> Shown:
         shown = self._plain("block", part, joiner)
@@ -206,12 +187,12 @@ class Painter:
         shown.children = [
             self._inside(child, related, uses, "where" if not i else word) for i, child in enumerate(part.children)
         ]
-        shown.match, shown.matches = part.match, _choose(MATCHES[:2], [part.match])
+        shown.match, shown.matches = part.match, choose(MATCHES[:2], [part.match])
         shown.add = partial(self._inner_additions, related, uses, part.path.count("."), part.what)
         last = part.how in ("last", "notlast")
         shown.what, shown.whats = part.what, partial(self._whats, source, part.what, last)
         may_be_last = part.what.startswith(("t:", "r:activity")) and source.object_type == "lead"
-        shown.how, shown.hows = part.how, _choose(HOWS if may_be_last else _FEW, [part.how])
+        shown.how, shown.hows = part.how, choose(HOWS if may_be_last else _FEW, [part.how])
         shown.number, shown.counted = part.number, part.how in ("gte", "lte", "eq")
         shown.label = self.type_names.get(part.what[2:], related.singular)
         return shown
@@ -226,7 +207,7 @@ class Painter:
             shown.children = [
                 self._inside(child, source, uses, word if i else "") for i, child in enumerate(part.children)
             ]
-            shown.add = partial(self._inner_additions, source, uses, part.path.count("."))
+            shown.find, shown.add = None, partial(self._inner_additions, source, uses, part.path.count("."))
         return shown
 
     def condition(self, part: Condition, source: Source, joiner: str) -> Shown:
@@ -242,16 +223,27 @@ class Painter:
         shown.label = {ANY_TEXT: "Any text", IN_VIEW: "Smart View"}.get(part.name) or searched.label  # type: ignore[union-attr]
         chosen = operator(asks, part.op)
         shown.op, shown.editor = chosen.key, chosen.editor
-        shown.ops = _choose([(one.key, one.words) for one in OPERATORS[asks]], [chosen.key])
-        shown.values = part.values
+        at = entry(chosen.key, part.values)
+        shown.ops = tuple(Choices(head, choose(ops, [at])) for head, ops in listed(asks, chosen.key, part.values))
+        shown.editor = "" if at != chosen.key else chosen.editor
+        if takes_never(searched, part.name, chosen.key):
+            self._offer_never(shown, source, EMPTY in part.values)
+        shown.values = tuple(value for value in part.values if value != EMPTY or chosen.editor == "many")
         shown.waiting = not is_complete(asks, part.op, part.values)
         given = tuple(value for value in part.values if value != EMPTY)
         shown.options = self._options(searched, asks, chosen.editor, given)
         if chosen.key in ("any", "none") and any(one.key == "missing" for one in OPERATORS[asks]):
-            shown.options += _choose([(EMPTY, "Empty")], part.values)
+            shown.options += choose([(EMPTY, "Empty")], part.values)
         if chosen.editor == "records" and searched is not None:
             self._pick(shown, refers_to(searched), [value for value in part.values if value])
         return shown
+
+    def _offer_never(self, shown: Shown, source: Source, taken: bool) -> None:
+        """Offer to let in records without a moment, which people often look for, and say what happens without."""
+        word = never(shown.label)
+        shown.never = Choice(EMPTY, f"or {word}", taken)
+        missing = "where it never happened" if word == "never" else f"without a date in {shown.label}"
+        shown.left_out = f"{source.plural.capitalize()} {missing} are left out."
 
     def _pick(self, shown: Shown, target: str, values: list[str]) -> None:
         """Offer contacts or leads: searched for as one types, or named in text boxes where no script runs."""
@@ -275,11 +267,11 @@ class Painter:
     ) -> tuple[Choice, ...]:
         if editor == "period":
             named = [(value, value.replace("-", " ")) for value in values if value not in dict(PERIODS)]
-            return _choose([*PERIODS, *named], values)
+            return choose([*PERIODS, *named], values)
         if editor == "span":
-            return _choose([(unit, unit) for unit in UNITS], values[1:])
+            return choose([(unit, unit) for unit in UNITS], values[1:])
         if asks == "view":
-            return _choose(_with_unknown(self.views, [value for value in values if value]), values)
+            return choose(with_unknown(self.views, [value for value in values if value]), values)
         if editor != "many" or searched is None:
             return ()
         if isinstance(searched, CustomValue) and searched.field.kind.has_options:
@@ -288,17 +280,17 @@ class Painter:
                 Choice(o.public_id, f"{o.label} (removed)" if o.removed else o.label, o.public_id in values, o.color)
                 for o in options
             )
-            return found + _choose([(v, v) for v in values if v not in {o.public_id for o in options}], values)
+            return found + choose([(v, v) for v in values if v not in {o.public_id for o in options}], values)
         if asks == "user":
-            return _choose(_with_unknown(self.people, values), values)
+            return choose(with_unknown(self.people, values), values)
         assert isinstance(searched, Column), "custom fields have options or members"
         if searched.refers_to == "status.lead":
-            return _choose(_with_unknown(self.statuses, values), values)
+            return choose(with_unknown(self.statuses, values), values)
         if searched.refers_to:
-            return _choose(_with_unknown(list(self.type_names.items()), values), values)
+            return choose(with_unknown(list(self.type_names.items()), values), values)
         if searched.asks == "label":
-            return _choose(_with_unknown([(term, term) for term in searched.terms], values), values)
-        return _choose([(term, _TERMS.get(term, term)) for term in searched.terms], values)
+            return choose(with_unknown([(term, term) for term in searched.terms], values), values)
+        return choose([(term, TERMS.get(term, term)) for term in searched.terms], values)
 
     def _fields(self, source: Source) -> list[CustomValue]:
         """Return the custom fields people know: what built-in kinds keep out of sight is for API clients."""
@@ -327,10 +319,21 @@ class Painter:
         if chosen not in dict(known):
             found = field_of(self.actor, source, chosen)
             columns.append((chosen, found.label if found else "A field that is gone"))
-        groups = [Choices(source.singular.capitalize(), _choose(columns, [chosen]))]
+        plain, counts = parted(source, columns)
+        groups = [Choices(source.singular.capitalize(), choose(plain, [chosen]))]
         if custom:
-            groups.append(Choices("Fields", _choose(custom, [chosen])))
-        return (*groups, *numbers)
+            groups.append(Choices("Fields", choose(custom, [chosen])))
+        if counts:
+            groups.append(Choices("Number of", choose(counts, [chosen])))
+        for part in numbers:
+            shown = [(one.value, one.label) for one in part.choices]
+            plain, counts = parted(source, shown)
+            groups += [
+                Choices(head, choose(pairs, [chosen]))
+                for head, pairs in ((part.label, plain), ("Number of", counts))
+                if pairs
+            ]
+        return tuple(groups)
 
     def _whats(self, source: Source, chosen: str, activities_only: bool = False) -> tuple[Choices, ...]:
         """Return what a block can be about: types of activities, then everything else that belongs to the record."""
@@ -346,14 +349,14 @@ class Painter:
         if chosen and chosen not in dict([*custom, *builtin, *related]):
             others.append((chosen, "Activities of a type that is gone" if chosen.startswith("t:") else chosen[2:]))
         activities = [*every[-1:], *every[:-1], *custom, *builtin] if activities_only else [*custom, *builtin, *every]
-        groups = [Choices("Activities", _choose(activities, [chosen]))] if every else []
-        return (*groups, *([Choices("What belongs to it", _choose(others, [chosen]))] if others else []))
+        groups = [Choices("Activities", choose(activities, [chosen]))] if every else []
+        return (*groups, *([Choices("What belongs to it", choose(others, [chosen]))] if others else []))
 
     def _related(self, source: Source) -> list[tuple[str, str]]:
         return [
-            (f"r:{one.object_type}", _RELATED[one.object_type])
+            (f"r:{one.object_type}", RELATED[one.object_type])
             for one in sources()
-            if one.object_type in _RELATED and source.family in one.links and one.object_type != LAST
+            if one.object_type in RELATED and source.family in one.links and one.object_type != LAST
         ]
 
     def _additions(self, source: Source, level: int) -> tuple[Choices, ...]:
@@ -361,41 +364,50 @@ class Painter:
         blocks = self._whats(source, "")
         own = [*self._columns(source), *((u.field.public_id, u.field.name) for u in self._fields(source))]
         groups = [
-            Choices(part.label, tuple(Choice(f"block={c.value}", c.label) for c in part.choices)) for part in blocks
+            Choices(
+                part.label, tuple(Choice(f"block={c.value}", c.label, also=self._also(c.value)) for c in part.choices)
+            )
+            for part in blocks
         ]
         if source.object_type == "lead":
-            last = Choice("last", "Last activity was …")
+            (last,) = entries([("last", "Last activity was …")])
             groups[-1] = Choices(groups[-1].label, (last, *groups[-1].choices))
-        fields = _choose([(f"field={name}", label) for name, label in own], [])
+        fields = entries((f"field={name}", label) for name, label in own)
         groups.insert(len(blocks) - 1, Choices(f"{source.singular.capitalize()} fields", fields))
-        numbers = [Choices(part.label, tuple(replace(one, value=f"field={one.value}", later=True) for one in part.choices))
-                   for part in self._figures(source, "")]  # fmt: skip
+        numbers = [
+            Choices(part.label, later(((f"field={one.value}", one.label) for one in part.choices), SOUGHT))
+            for part in self._figures(source, "")
+        ]
         if source.family == "activity":
-            groups.insert(0, Choices("When", _choose(_WHEN, [])))
+            groups.insert(0, Choices("When", choose(WHEN, [])))
         elif not level:
             groups.insert(len(blocks), Choices("Fields of activities", self._short_cuts(source)))
             groups.append(Choices("Fields of what belongs to it", self._related_fields(source)))
         more = [(f"field={ANY_TEXT}", "Any text"), (f"field={IN_VIEW}", "In another Smart View")]
         if level < MAX_LEVELS - 3:
-            more.insert(0, _GROUP)
-        return (*groups, *numbers, Choices("More", _choose(more, [])))
+            more.insert(0, GROUP)
+        return (*groups, *numbers, Choices("More", entries(more)))
+
+    def _also(self, what: str) -> str:
+        """Return other words for what a block is about."""
+        return synonyms(self.object_types.get(what.removeprefix("t:"), what))
 
     def _figures(self, source: Source, chosen: str) -> list[Choices]:
         """Return the numbers and dates that are worked out from what belongs to leads."""
         found = [(one.name, one.label) for one in source.figures if isinstance(one, Figure) and one.offered]
-        return [Choices("How often, first and last", _choose(found, [chosen]))] if found else []
+        return [Choices("How often, first and last", choose(found, [chosen]))] if found else []
 
     def _related_fields(self, source: Source) -> tuple[Choice, ...]:
         """Return the fields of contacts, addresses and tasks, for who looks for a field and not for what it is of."""
         related = dict(self._related(source))
-        found: list[Choice] = []
+        found: list[tuple[str, str]] = []
         for one in sources():
-            what, label = f"r:{one.object_type}", _RELATED.get(one.object_type, "")
+            what, label = f"r:{one.object_type}", RELATED.get(one.object_type, "")
             if what in related and one.object_type in _SHORT_CUTS:
                 fields = [(name, column.label) for name in _SHORT_CUTS[one.object_type] if (column := one.column(name))]
                 fields += [(custom.field.public_id, custom.field.name) for custom in self._fields(one)]
-                found += [Choice(f"in={what}:{name}", f"{label}: {shown}") for name, shown in fields]
-        return (*found, Choice("overdue", "Task: overdue")) if "r:task" in related else tuple(found)
+                found += [(f"in={what}:{name}", f"{label}: {shown}") for name, shown in fields]
+        return entries([*found, ("overdue", "Task: overdue")] if "r:task" in related else found)
 
     def _short_cuts(self, source: Source) -> tuple[Choice, ...]:
         """Return the fields of all types of activities, for who looks for a field and not for its type."""
@@ -416,9 +428,9 @@ class Painter:
         custom = [(f"field={one.field.public_id}", one.field.name) for one in uses]
         shown = [pair for pair in self._columns(source) if not (what.startswith("t:") and pair[1] == "Type")]
         columns = [(f"field={name}", label) for name, label in shown]
-        groups = [Choices("When", _choose(_WHEN, []))] if source.family == "activity" else []
-        groups += [Choices("Fields", _choose(custom, []))] if custom else []
-        groups.append(Choices(f"About the {source.singular}", _choose(columns, [])))
+        groups = [Choices("When", choose(WHEN, []))] if source.family == "activity" else []
+        groups += [Choices("Fields", choose(custom, []))] if custom else []
+        groups.append(Choices(f"About the {source.singular}", entries(columns)))
         if level < MAX_LEVELS - 2:
-            groups.append(Choices("More", _choose([_GROUP], [])))
+            groups.append(Choices("More", choose([GROUP], [])))
         return tuple(groups)

@@ -51,8 +51,9 @@ def search_page(request: HttpRequest, kind: ListKind) -> HttpResponse:
     after = "" if request.GET.get("do") else request.GET.get("after", "")
     page = state.page(after, PAGE)
     painter = Painter(
-        state.actor, kind.lists, state.types, state.view.public_id if state.view else "", state.filters.lookups
-    )
+        state.actor, kind.lists, state.types, state.view.public_id if state.view else "", state.filters.lookups,
+        request.GET,
+    )  # fmt: skip
     root = painter.root(state.root, state.source)
     only_results = request.headers.get("HX-Target") == "results"
     context = {

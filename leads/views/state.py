@@ -2,7 +2,8 @@
 
 The address: `query` (a tree of the search language as JSON, or the same compressed: `z.` + base64 of deflate), `q` (free
 text), `sort`, `columns` (keys, comma-joined), `view` (a Smart View), the simple filters of the list, and `after` (a cursor).
-A form of the builder sends its own inputs instead of `query` (`leads.search.builder`).
+A form of the builder sends its own inputs instead of `query` (`leads.search.forms`). While a condition needs a value, and is in
+no tree for that, `builder` has those inputs as well: the page shows it again when it is loaded again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
+from django.http import QueryDict
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
@@ -25,7 +28,8 @@ from crm.models import Membership
 from leads.models import SmartView
 from leads.queries import smart_view_for
 from leads.search import columns as shown
-from leads.search.builder import Condition, Group, Writer, apply, from_form, mark_error, number_paths, settle
+from leads.search.builder import Condition, Group, Writer, apply, mark_error, number_paths
+from leads.search.forms import from_form, is_unfinished, settle, to_form
 from leads.search.language import Query, object_type_of, parse
 from leads.search.reading import from_tree
 from leads.search.run import Page, count, run
@@ -38,7 +42,10 @@ _SHORT, _LONGEST = 700, 200_000
 
 def encode_query(tree: Tree) -> str:
     """Return a tree as the address has it: JSON, compressed when it is long."""
-    text = json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+    return _pack(json.dumps(tree, ensure_ascii=False, separators=(",", ":")))
+
+
+def _pack(text: str) -> str:
     if len(text) <= _SHORT:
         return text
     return "z." + base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
@@ -47,13 +54,25 @@ def encode_query(tree: Tree) -> str:
 def decode_query(text: str) -> Any:
     """Return the tree of an address. Raises `InvalidInput` for what is none."""
     try:
-        if text.startswith("z."):
-            packed = base64.urlsafe_b64decode(text[2:] + "=" * (-len(text[2:]) % 4))
-            unpacked = zlib.decompressobj().decompress(packed, _LONGEST)
-            text = unpacked.decode()
-        return json.loads(text)
+        return json.loads(_unpack(text))
     except (ValueError, zlib.error, RecursionError):
         raise InvalidInput("The address holds a search that cannot be read. Start again from the list.") from None
+
+
+def _unpack(text: str) -> str:
+    if not text.startswith("z."):
+        return text
+    packed = base64.urlsafe_b64decode(text[2:] + "=" * (-len(text[2:]) % 4))
+    return zlib.decompressobj().decompress(packed, _LONGEST).decode()
+
+
+def _form_in(text: str) -> QueryDict | None:
+    """Return the form that an address holds because it is not finished, or None where there is none that can be read."""
+    try:
+        found = QueryDict(_unpack(text)) if text else None
+    except (ValueError, zlib.error, TooManyFieldsSent):
+        return None
+    return found if found and "r-m" in found else None
 
 
 def types_for(actor: Membership) -> list[Any]:
@@ -90,11 +109,13 @@ class State:
 
     @cached_property
     def _given(self) -> dict[str, str]:
+        unfinished = is_unfinished(self.root)
         return {
             "view": self.view.public_id if self.view else "",
             "q": self.text,
             **self.filters.parameters(),
-            "query": encode_query(self.tree) if len(self.tree["queries"]) > 1 or self.view else "",
+            "query": encode_query(self.tree) if len(self.tree["queries"]) > 1 or self.view or unfinished else "",
+            "builder": _pack(urlencode(to_form(self.root))) if unfinished else "",
             "sort": self.sort,
             "columns": ",".join(self.columns),
         }
@@ -190,8 +211,9 @@ def read_state(actor: Membership, kind: ListKind, given: Any) -> State:
         source = _source_of(actor, kind, given.get("of", "") or object_type_of(tree)) or source
     except InvalidInput as refused:
         error = refused.message
-    if "r-m" in given:
-        root = from_form(given)
+    form = given if "r-m" in given else _form_in(given.get("builder", ""))
+    if form is not None:
+        root = from_form(form)
         settle(root, actor, source, known)
         if given.get("do"):
             apply(root, given["do"], given)

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from leads.search.columns import EMPTY, Cell, ResultColumn, Rows, public_id_of
 from leads.search.sources import Source
-from leads.views.painting import Choice, Choices
+from leads.views.choices import Choice, Choices
 from leads.views.state import State
 
 PAGE = 50

@@ -434,10 +434,10 @@ def test_the_builder_works_without_javascript(story_app: LiveApp, browser: Any) 
     page.get_by_role("button", name="Sign in").click()
     page.goto(f"{app.url}/o/acme/leads/")
     page.locator("#add-r select").select_option(label="Demo")
-    sent(page, page.locator("#add-r button"))
+    sent(page, page.locator("#add-r").get_by_role("button", name="Add"))
     assert page.locator("#results tbody tr").count() == 6
     page.locator("#add-r select").select_option(label="Name")
-    sent(page, page.locator("#add-r button"))
+    sent(page, page.locator("#add-r").get_by_role("button", name="Add"))
     page.locator("#in-r-1-v").fill("company 10")
     sent(page, page.get_by_role("button", name="Search", exact=True))
     assert results(page) == ["Company 10"]
@@ -445,7 +445,7 @@ def test_the_builder_works_without_javascript(story_app: LiveApp, browser: Any) 
     assert page.locator("#results tbody tr").count() == 6
     # Contacts are named in a text box; an example is a link.
     page.locator("#add-r select").select_option(label="Site visit: Met with")
-    sent(page, page.locator("#add-r button"))
+    sent(page, page.locator("#add-r").get_by_role("button", name="Add"))
     page.locator("#in-r-1-0-v").fill("pat 10")
     sent(page, page.get_by_role("button", name="Search", exact=True))
     assert results(page) == ["Company 10"] and page.locator("#in-r-1-0-v").input_value() == "pat 10"

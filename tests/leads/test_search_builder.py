@@ -18,7 +18,8 @@ from crm.members import deactivate_member
 from crm.models import Team
 from crm.tenancy import scope
 from leads.models import Lead, SmartView
-from leads.search.builder import Group, Writer, apply, from_form, number_paths, settle
+from leads.search.builder import Group, Writer, apply, number_paths
+from leads.search.forms import from_form, settle
 from leads.search.language import parse
 from leads.search.named import ids_named
 from leads.search.reading import from_tree
