@@ -148,8 +148,9 @@ def _serve_fields(owner: str) -> None:
     )
     def change_field(request: HttpRequest, field_id: str, body: FieldBody) -> Any:
         """A field of leads or contacts may get another `type`: values become what it reads in them, others go. Where there
-        are many, `converting_to_type` is told until they are converted. The type of other fields, and the activity type a
-        field belongs to, are fixed. Choices left out are removed; old values keep them."""
+        are many, `converting_to_type` is told until they are converted. Without `choices`, a choices field gets one for each
+        value. A field by which a role sees its leads keeps its type. The type of other fields, and the activity type a field
+        belongs to, are fixed. Choices left out are removed; old values keep them."""
         use, type_id = _find(request, owner, field_id)
         given = body.given()
         fixed = {"custom_activity_type_id": type_id}

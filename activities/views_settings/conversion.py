@@ -91,17 +91,21 @@ def _page(
     field = services.field_for(request.actor, use.field.public_id)
     errors, preview, kind = dict(errors or {}), None, KINDS.get(typed["kind"])
     if kind is not None:
+        # Who wants to write the options begins with one for each value.
+        begins = kind.has_options and typed["make"] == "listed" and not typed["options"].strip()
         try:
-            preview = services.preview_conversion(
-                request.actor, whose.fieldset, field, typed["kind"], _changes(typed)
-            )  # fmt: skip
+            changes = _changes({**typed, "make": "each"} if begins else typed)
+            preview = services.preview_conversion(request.actor, whose.fieldset, field, typed["kind"], changes)
         except InvalidInput as error:
             errors = {**_errors(error), **errors}
+        if begins and preview:
+            typed = {**typed, "options": "\n".join(preview.labels)}
+            preview = preview if preview.labels else None
     roles = services.roles_seeing_by(field)
     context = {
         "section": whose.section, "whose": whose, "use": use, "field": use.field, "typed": typed, "kind": kind,
         "kinds": services.possible_kinds(whose.fieldset, field), "preview": preview, "errors": errors, "roles": roles,
-        "labels": preview.plan.labels[:LABELS_SHOWN] if preview and preview.plan.labels else (),
+        "labels": preview.labels[:LABELS_SHOWN] if preview and typed["make"] == "each" else (),
         "may_export": bool(has(request.actor, Perm.EXPORT)),
         "home": reverse("settings_home", args=[request.organization.slug]).removesuffix("settings/"),
     }  # fmt: skip

@@ -153,7 +153,7 @@ def _editor(
         context |= options_context(use) if use.field.kind.has_options else {}
         context["places"] = places_of(request, use.field)
         if may_convert := bool(services.possible_kinds(whose.fieldset, row)):
-            context["form"].fields["kind"].help_text = "Another kind takes the values along that fit."
+            context["form"].fields["kind"].help_text = "A change keeps the values that fit."
         context["may_convert"] = may_convert
         context["converting"] = lines_of([use])[0].converting
         context["holding"] = services.records_holding(row)

@@ -155,7 +155,10 @@ def test_options_are_made_or_written(ours: Tenant, admin: Client, field: CustomF
     listed = {"kind": "choices", "asked": "1", "make": "listed", "options": "Two\n3"}
     response = admin.post(address(ours, field), listed)
     assert "Change kind and drop 1 value" in words(response) and ">Two\n3</textarea>" in text(response)
-    empty = admin.post(address(ours, field), {**listed, "options": " "})
+    # Who begins to write finds one for each value.
+    begun = admin.post(address(ours, field), {**listed, "options": " "})
+    assert begun.status_code == 200 and ">1\n3\ntwo</textarea>" in text(begun) and "lose it 0" in words(begun)
+    empty = admin.post(address(ours, field), {**listed, "options": " ", "then": "convert", "drops": "9"})
     assert empty.status_code == 422 and "Write the options, one a line." in words(empty)
     admin.post(address(ours, field), {**listed, "then": "convert", "drops": "1", "multiple": "1"})
     assert shown(ours, field) == [None, ["Two"], ["3"]]

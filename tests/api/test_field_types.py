@@ -11,8 +11,9 @@ from activities.models import Activity
 from activities.services.activities import log_activity
 from activities.services.rules import create_rule
 from crm import events, jobs
-from crm.customfields.services import conversions
+from crm.customfields.services import conversions, field_for
 from crm.models import CustomField, Event, Organization
+from crm.roles import create_role
 from crm.tasks import convert_field
 from crm.tenancy import scope
 from tests.api.conftest import Api
@@ -116,6 +117,21 @@ def test_what_named_the_field_says_so_and_never_breaks(api: Api, world: World, c
         rule.refresh_from_db()
         assert row.status == Activity.Status.PUBLISHED and "must be a number" in rule.last_error
     assert held(api, world, field) == [12, None, 100]
+
+
+def test_a_field_by_which_a_role_sees_leads_keeps_its_type(api: Api, world: World) -> None:
+    tenant = world.ours
+    field = make(api, type="user")
+    give(api, world, field, tenant.user.user.public_id)
+    with scope(tenant.organization), events.door("page"):
+        tenant.organization.refresh_from_db()
+        row = field_for(tenant.admin, field["id"])
+        create_role(tenant.admin, name="Own leads", visibility_fields=[row.pk])
+    refused = api.put(f"custom_field/lead/{field['id']}/", {"type": "text"}, status=400)
+    assert refused["field-errors"] == {
+        "type": "By Size, the role Own leads sees the leads assigned to them. Choose another field there first."
+    }
+    assert api.get(f"custom_field/lead/{field['id']}/")["type"] == "user"
 
 
 def test_many_values_are_converted_by_a_job(

@@ -13,12 +13,14 @@ from crm.customfields.services import conversion_plans, conversion_previews, con
 from crm.customfields.services.conversion_previews import Preview
 from crm.errors import Conflict, InvalidInput, NotAllowed
 from crm.fieldkinds import KINDS
-from crm.models import CustomField, Event, FieldOption, FieldSet, FieldUse, Notification, Role, ValueText
+from crm.models import CustomField, Event, FieldOption, FieldSet, FieldUse, Notification, Role, ValueNumber, ValueText
 from crm.permissions import Perm
 from crm.roles import create_role, update_role
+from crm.tasks import purge_field
 from crm.tenancy import scope
 from leads.models import Contact, Lead
-from leads.services import update_contact, update_lead
+from leads.services import delete_contact, update_contact, update_lead
+from leads.services.contacts import restore_contact
 from tests.crm.test_field_conversion import MATRIX, add, convert, give, shown
 from tests.factories import Tenant, World
 
@@ -270,6 +272,21 @@ def test_a_job_tells_how_far_it_is_and_when_it_is_done(
     assert note.path == f"settings/fields/lead/{field.public_id}/"
     conversions.convert_some(ours.admin, staged)
     assert Notification.objects.count() == 1
+
+
+def test_what_was_deleted_before_comes_back_without_the_value(ours: Tenant) -> None:
+    field = add(ours, FieldSet.objects.get(owner="contact"))
+    contact = Contact.objects.get(lead=ours.leads[0])
+    update_contact(ours.admin, contact, {"custom": {field.public_id: "7"}})
+    delete_contact(ours.admin, Contact.objects.get(pk=contact.pk))
+    convert(ours, field, "number")
+    purge_field(field.pk)
+    gone = Event.objects.get(object_type="contact", object_id=contact.pk, action="deleted")
+    ours.admin.organization.refresh_from_db()
+    back = restore_contact(ours.admin, gone)
+    now = services.field_for(ours.admin, field.public_id)
+    assert Contact.objects.get(pk=back.pk).values.get(str(now.pk)) is None
+    assert not ValueNumber.objects.filter(field_id=now.pk).exists()
 
 
 def test_what_is_done_at_once_tells_nobody(ours: Tenant, fieldset: FieldSet) -> None:

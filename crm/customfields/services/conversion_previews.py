@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,8 @@ class Example:
 @dataclass(frozen=True)
 class Preview:
     """What a conversion would do. `holding`: records with a value, exact. Of `looked_at` of them, `kept` keep it (`partly` of
-    these lose some of several values) and `lost` lose it. Examples only of leads the actor sees.
+    these lose some of several values) and `lost` lose it. Examples only of leads the actor sees, `labels` (the options it
+    would get) only for who sees all of them.
     """
 
     plan: Plan
@@ -61,6 +62,7 @@ class Preview:
     dropped: tuple[Example, ...] = ()
     settings: tuple[str, ...] = ()
     mentions: tuple[Mention, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -100,12 +102,14 @@ def preview_conversion(
     use = known.use(fieldset.pk, row.pk)
     changed: tuple[Example, ...] = ()
     dropped: tuple[Example, ...] = ()
+    labels: Sequence[str] = ()
     if use and can_view_field(actor, use):
+        labels = (plan.labels or ()) if visible_lead_filter(actor) is None else ()
         changed = _told(actor, [*seen.changed.values(), *seen.same.values()])
         dropped = _told(actor, seen.dropped.values())
     return Preview(
         plan, holding, seen.looked_at, seen.kept, seen.partly, seen.lost, changed, dropped,
-        tuple(_settings(actor, plan)), tuple(_mentions(actor, known, fieldset, plan)),
+        tuple(_settings(actor, plan)), tuple(_mentions(actor, known, fieldset, plan)), tuple(labels),
     )  # fmt: skip
 
 
@@ -184,7 +188,7 @@ def _mentions(actor: Membership, known: Catalog, fieldset: FieldSet, plan: Plan)
     for use in known.uses(fieldset.pk):
         if use.show_when and use.show_when["field"] == plan.old.id:
             path = f"settings/fields/{fieldset.owner}/{use.field.public_id}/"
-            yield Mention("Field", use.field.name, "loses its rule and is always shown.", path)
+            yield Mention("Field", use.field.name, "loses its rule and is always shown.", path, True)
     yield from mentions(actor, plan.old, plan.new)
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from crm import events, jobs
 from crm.customfields.catalog import catalog, touch_schema
 from crm.customfields.lookups import Lookups
-from crm.customfields.services.changes import schema_change, use_for
+from crm.customfields.services.changes import authorize_definitions, schema_change, use_for
 from crm.customfields.services.conversion_plans import (
     Place,
     became,
@@ -56,8 +56,9 @@ def convert_field(
     the rest. Raises `InvalidInput` for fields of activities and shared ones, for one that decides which leads a role sees,
     and naming what is wrong; `Conflict` when more would be lost than was agreed.
     """
-    require_convertible(actor, fieldset, field, kind)
+    authorize_definitions(actor)
     with schema_change(actor, field):
+        require_convertible(actor, fieldset, field, kind)
         use_for(fieldset, field)
         if agreed is not None:
             _require_agreed(actor, fieldset, field, kind, changes, agreed)
