@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from crm.api import Body, moment, shows, user_numbers
-from crm.errors import InvalidInput
+from crm.errors import InvalidInput, NotFound
 from leads.queries import smart_view_for
+from leads.search.legacy import read
 from reporting import filling
 from reporting.metrics import catalogue, metric_for
 from reporting.metrics.catalogue import NOT_KEPT
-from reporting.queries import Asked, activity_report, filters_of, period_from
+from reporting.queries import Asked, activity_report, filters_of, period_from, status_report
 from reporting.spreadsheets import csv_of
 
 router = Router(tags=["Reports"])
@@ -78,6 +79,35 @@ def report(request: HttpRequest, body: ReportBody) -> Any:
     if "text/csv" in request.headers.get("Accept", ""):
         return _csv(found, body.type, body.metrics)
     return found
+
+
+@router.get("/report/statuses/lead/{organization_id}/", summary="How leads moved between statuses", openapi_extra=shows(
+    {"status_overview": [{"status_id": "stat_…", "status_label": "Potential", "started": 4, "ended": 6, "change": 2, "entered": 3}],
+     "status_transitions": [{"from_status_label": "Potential", "to_status_label": "Customer", "count": 1}], "status_transitions_summary": []},
+    query={"date_start": "a day or moment; without it nothing is compared", "date_end": "a day or moment",
+           "query": "of these leads, in Close's text language", "smart_view_id": "of the leads of a Smart View"}))  # fmt: skip
+def lead_statuses(request: HttpRequest, organization_id: str) -> Any:
+    """`entered` and `left` count leads; `status_transitions` count changes, the summary leads from the start to the end.
+
+    A day means its start as `date_start` and its end as `date_end`."""
+    if organization_id != request.organization.public_id:
+        raise NotFound("There is no such organization.")
+    text, view_id = request.GET.get("query", "").strip(), request.GET.get("smart_view_id")
+    if text and view_id:
+        raise InvalidInput(fields={"query": "Give either query or smart_view_id."})
+    tree = smart_view_for(request.actor, view_id).query if view_id else None
+    if text:
+        tree = read(text, request.actor, request.zone).tree
+    start, end = (_edge(request, name) for name in ("date_start", "date_end"))
+    return status_report(request.actor, start, end, tree)
+
+
+def _edge(request: HttpRequest, name: str) -> datetime | None:
+    text = request.GET.get(name, "").strip()
+    if not text:
+        return None
+    found = moment(text, name, request.zone)
+    return found + timedelta(days=1) if name == "date_end" and len(text) == len("2026-01-31") else found
 
 
 def _lead_tree(request: HttpRequest, query: dict[str, Any] | None) -> dict[str, Any] | None:

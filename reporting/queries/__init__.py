@@ -15,9 +15,10 @@ from reporting.queries.reports import (
     tiles_of,
     visible_tiles,
 )
+from reporting.queries.statuses import status_report
 
 __all__ = [
     "Asked", "Behind", "Comparison", "Filters", "Series", "Tuned", "activity_report", "asked_of", "comparison",
     "filters_from", "filters_of", "may_change", "period_from", "plain", "records_behind", "report_for", "reports_for", "series",
-    "tile_series", "tiles_of", "tuned", "visible_tiles",
+    "status_report", "tile_series", "tiles_of", "tuned", "visible_tiles",
 ]  # fmt: skip
