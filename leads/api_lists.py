@@ -195,6 +195,10 @@ def update_tasks(request: HttpRequest, body: TaskBody) -> Any:
     """At most 100. All that the filters select change or, when one is refused, none."""
     if not any(request.GET.get(name) for name in _SELECTS):
         raise InvalidInput(fields={"id__in": "Name the tasks in the address: ?id__in=task_…,task_… or other filters."})
+    if body.text is not None:
+        raise InvalidInput(
+            fields={"text": "Several tasks at once get another day or assignee, or are completed; no text."}
+        )
     changes = _changes(request, body)
     with transaction.atomic():
         tasks = list(_asked(request).order_by("pk")[: MAX_PAGE + 1])

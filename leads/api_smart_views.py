@@ -35,6 +35,7 @@ class ViewBody(Body):
     type: str | None = None
     is_shared: bool | None = None
     shared_with: list[str] | None = None
+    sharing_settings: dict[str, Any] | None = None
     s_query: dict[str, Any] | None = None
     query: str | dict[str, Any] | None = None
     selected_fields: list[str] | None = None
@@ -51,7 +52,13 @@ def view_json(request: HttpRequest, view: SmartView) -> dict[str, Any]:
         "s_query": {"query": view.query, "results_limit": None, "sort": sort_json(view.sort, view.query)},
         "is_shared": view.shared,
         "shared_with": [ids.encode("group", pk) for pk in view.teams],
-        "sharing_settings": {"everybody": view.shared, "groups": [ids.encode("group", pk) for pk in view.teams]},
+        "sharing_settings": {
+            "everybody": view.shared,
+            "groups": [ids.encode("group", pk) for pk in view.teams],
+            "whole_org": view.shared,
+            "group_ids": [ids.encode("group", pk) for pk in view.teams],
+            "user_ids": [],
+        },
         "is_user_dependent": _names_me(view.query),
         "selected_fields": view.columns,
         "user_id": user_id_of(view.owner_id),
@@ -170,10 +177,15 @@ def _changes(request: HttpRequest, given: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {key: given[key] or "" for key in ("name", "description") if key in given}
     if "selected_fields" in given:
         found["columns"] = given["selected_fields"] or []
-    if given.get("is_shared") is not None:
-        found["shared"] = given["is_shared"]
-    if given.get("shared_with") is not None:
-        found["teams"] = [_group(one) for one in given["shared_with"]]
+    sharing = given.get("sharing_settings") or {}
+    for shared in (given.get("is_shared"), sharing.get("everybody"), sharing.get("whole_org")):
+        if isinstance(shared, bool):
+            found["shared"] = shared
+            break
+    for groups in (given.get("shared_with"), sharing.get("groups"), sharing.get("group_ids")):
+        if isinstance(groups, list):
+            found["teams"] = [_group(str(one)) for one in groups]
+            break
     wanted, text = given.get("s_query") or {}, given.get("query")
     if isinstance(text, Mapping):
         # Some clients send what belongs into `s_query` as `query`, with or without the wrapping.

@@ -42,6 +42,8 @@ _IDS = {
     "user_id": ("user_id", "user"), "created_by_id": ("created_by", "user"), "contact_id": ("contact_id", "cont"),
     "type_id": ("custom_activity_type_id", "actitype"),
 }  # fmt: skip
+# What undo needs to know of a deletion: numbers of rows.
+_OF_UNDO = {"activity_ids", "created_by_id", "assigned_to_id", "date_created", "done_at"}
 _PRIVATE = {"draft_data", "edit_roles", "view_roles", "comments"}
 Key = tuple[str, int]
 
@@ -185,7 +187,7 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         "changed_fields": changed,
         "previous_data": previous,
         "data": now,
-        "meta": {**row.meta, "door": row.door},
+        "meta": {**{key: value for key, value in row.meta.items() if key not in _OF_UNDO}, "door": row.door},
         "date_created": naive_stamp(group[0].date_created),
         "date_updated": naive_stamp(row.date_created),
     }

@@ -64,7 +64,6 @@ def q(path: str, **params: Any) -> str:
 
 
 TREE = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}]}
-FIRST = {"data": [...]}
 ROWS = [
     # Segment's destination tries its key.
     Row("Segment", "GET", q("me/", _fields="id"), holds={"id": "{me}"}),
@@ -109,6 +108,11 @@ ROWS = [
     Row("assistant", "PUT", "task/", {"is_complete": True}, {"field-errors": {"id__in": ...}}, 400),
     Row("n8n", "PUT", q("task/", lead_id="{lead}", is_complete="false", date__lt="2020-02-01", _type="lead"), {"assigned_to": "{me}", "date": "2026-05-01"},
         {"data": [{"id": "{due}", "assigned_to": "{me}", "date": "2026-05-01"}]}),
+    Row("n8n", "PUT", q("task/", id__in="{due}"), {"text": "No"}, {"field-errors": {"text": ...}}, 400),
+    Row("n8n", "POST", "saved_search/", {"name": "Shared", "s_query": {"query": TREE}, "sharing_settings": {"whole_org": True, "group_ids": [], "user_ids": ["{me}"]}},
+        {"is_shared": True, "sharing_settings": {"whole_org": True, "group_ids": []}}),
+    Row("gem", "GET", q("report/statuses/lead/{organization}/", date_start="2020-01-01", date_end="2099-01-01"),
+        holds={"status_overview": ..., "status_transitions": ..., "status_transitions_summary": ...}),
     Row("n8n", "PUT", q("task/", lead_id="{lead}", _type="opportunity_due"), {"is_complete": True}, {"data": []}),
     Row("assistant", "GET", "scheduling_link", holds={"data": []}),
     Row("assistant", "GET", "unsubscribe/email", holds={"data": []}),
