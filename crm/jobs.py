@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
+import signal
+import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -35,6 +40,8 @@ def run_worker() -> None:
     """Take jobs from the queue until SIGINT or SIGTERM; the job in hand is finished first."""
     from django_q.cluster import Cluster
 
+    if sys.platform == "linux":
+        os.register_at_fork(after_in_child=_end_with_parent(ctypes.CDLL(None)))
     cluster = Cluster()
     cluster.start()
     # The cluster's processes are forked by now, so a thread is safe. Deliveries do not wait behind long jobs.
@@ -46,6 +53,15 @@ def run_worker() -> None:
         cluster.sentinel.join()
     stopped.set()
     courier.join(timeout=20)
+
+
+def _end_with_parent(libc: ctypes.CDLL) -> Callable[[], None]:
+    """Return what a forked process does to be killed when the one that forked it is gone.
+
+    Orphans of a worker that was killed would go on reporting that there is one, while nobody sends what webhooks wait for.
+    """
+    set_signal_of_parents_death = 1
+    return lambda: libc.prctl(set_signal_of_parents_death, signal.SIGKILL)
 
 
 def _deliver_until(stopped: threading.Event) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +92,33 @@ def test_a_worker_that_is_killed_delivers_every_event_at_least_once(
         assert {row["object_id"] for row in events} == set(made) == set(slow_receiver.begun)
     finally:
         app.stop()
+
+
+def test_nothing_is_left_of_a_worker_whose_first_process_is_killed(tmp_path: Any) -> None:
+    """What is left would report that there is a worker, while nobody sends what webhooks wait for."""
+    app = LiveApp(tmp_path)
+    try:
+        app.prepare()
+        app.start_worker()
+        assert app.worker
+        group = app.worker.pid
+        _wait(lambda: len(_alive(group)) >= 4, app)
+        os.kill(group, signal.SIGKILL)
+        app.worker.wait()
+        _wait(lambda: not _alive(group), app, 5)
+    finally:
+        app.stop()
+
+
+def _alive(group: int) -> list[int]:
+    """Return the processes of a group that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, of_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 def _wait(true: Any, app: LiveApp, seconds: int = 90) -> None:
