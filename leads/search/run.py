@@ -277,7 +277,8 @@ class _Search:
         where = both([known, fill("r.organization_id = {}", value(self.actor.organization_id))])
         beyond = Sql("1 = 1")
         if after is not None and after[0] is None:
-            beyond = fill(f"q.sorted IS NULL AND q.id {sign} {{}}", value(after[1]))
+            # The plus keeps SQLite from looking up the bound in an index that has these ids already: it forgets it then.
+            beyond = fill(f"q.sorted IS NULL AND +q.id {sign} {{}}", value(after[1]))
         elif after is not None:
             beyond = fill(f"(q.sorted, q.id) {sign} ({{}}, {{}}) OR q.sorted IS NULL", value(after[0]), value(after[1]))
         rows = fill(f"SELECT r.id, {column} AS sorted FROM {self.source.table} r WHERE {{}}", where)
