@@ -45,7 +45,8 @@ EXTRAS = {
     "call": Extra(
         {
             "note_html": None, "status": "completed", "local_phone": None, "remote_country_iso": None, "voicemail_url": None,
-            "voicemail_duration": None, "cost": None, "call_method": "regular", "outcome_id": None, "dialer_id": None,
+            # A number always: scripts compare it.
+            "voicemail_duration": 0, "cost": None, "call_method": "regular", "outcome_id": None, "dialer_id": None,
             "recording_transcript": None, "voicemail_transcript": None,
         },
         fixed={

@@ -37,8 +37,13 @@ def told(api: Api, world: World) -> dict[str, str]:
     whenever = api.post("task/", {"lead_id": lead["id"], "text": "Whenever"})["id"]
     with scope(world.ours.organization):
         status = LeadStatus.objects.get(pk=world.ours.leads[0].status_id).public_id
+    meeting = api.post("activity/meeting/", {"lead_id": lead["id"], "title": "Demo"})["id"]
+    call = api.post("activity/call/", {"lead_id": lead["id"], "direction": "inbound", "status": "no-answer"})["id"]
+    activity = api.post(
+        "activity/custom/", {"lead_id": lead["id"], "custom_activity_type_id": world.ours.call.public_id}
+    )["id"]
     return {
-        "lead": lead["id"], "contact": lead["contacts"][0]["id"], "due": due, "later": later, "whenever": whenever, "key": api.key,
+        "meeting": meeting, "call": call, "activity": activity, "lead": lead["id"], "contact": lead["contacts"][0]["id"], "due": due, "later": later, "whenever": whenever, "key": api.key,
         "me": world.ours.admin.user.public_id, "organization": world.ours.organization.public_id, "status": status,
         "type": world.ours.call.public_id,
     }  # fmt: skip
@@ -95,6 +100,15 @@ ROWS = [
         {"activity_at": "2026-01-02T10:00:00+00:00"}),
     Row("n8n", "POST", "webhook/", {"url": "https://n8n.example/x", "events": [{"object_type": "unsubscribed_email", "action": "created"}]},
         {"id": ..., "signature_key": ...}, 201),
+    Row("n8n", "GET", q("activity/", _type="Call", _limit=5), holds={"data": ..., "has_more": ...}),
+    Row("n8n", "GET", q("activity/meeting/{meeting}/", _fields="transcripts"), holds={}),
+    Row("n8n", "POST", q("activity/sms/", send_to_inbox="true"), {"lead_id": "{lead}", "to": ["+16505550100"], "local_phone": "+16505550101", "status": "inbox",
+        "text": "Hi", "send_in": 60}, {"status": "inbox", "direction": "inbound", "local_phone": "+16505550101"}),
+    Row("n8n", "POST", "activity/email/", {"lead_id": "{lead}", "to": ["gob@bluth.example"], "subject": "Hi", "status": "draft", "followup_date": "2099-01-01", "send_in": 60},
+        {"status": "draft", "to": ["gob@bluth.example"]}),
+    Row("n8n", "POST", "activity/call/", {"lead_id": "{lead}", "_type": "Call", "note_html": "<p>Hi</p>", "status": "completed"}, {"_type": "Call", "note": "Hi"}),
+    Row("n8n", "PUT", "activity/custom/{activity}/", {"lead_id": "{lead}", "status": "draft", "note": "is no field"}, {"id": "{activity}", "status": "draft"}),
+    Row("n8n", "POST", "status/lead/", {"label": "Wire", "type": "active"}, {"label": "Wire"}),
     # A server for assistants, made of Close's published description.
     Row("assistant", "POST", "saved_search/", {"name": "Tree", "query": TREE}, {"s_query": {"query": TREE}}),
     Row("assistant", "POST", "saved_search/", {"name": "Wrapped", "query": {"query": TREE, "sort": []}}, {"s_query": {"query": TREE}}),
@@ -125,6 +139,10 @@ ROWS = [
     Row("command line", "GET", q("task/", _order_by="-date", lead_id="{lead}"), holds={"data": [{"id": "{later}"}, {"id": "{due}"}, {"id": "{whenever}"}]}),
     Row("command line", "GET", q("activity/", _order_by="-date_created", _skip=0, _limit=10), holds={"data": ..., "has_more": ...}),
     # Close's own scripts.
+    Row("bulk_download_call_recordings", "GET", q("activity/call/{call}/", _fields="id,recording_url,voicemail_url,duration,voicemail_duration"),
+        holds={"duration": 0, "voicemail_duration": 0, "recording_url": None, "voicemail_url": None}),
+    Row("delete_emails_from_contacts", "PUT", "contact/{contact}/", {"emails": []}, {"emails": [], "phones": [{"phone": "+16505550100"}]}),
+    Row("bulk_update_address_countries", "GET", q("lead/", query="* sort:created", _skip=0, _fields="id,addresses"), holds={"data": ..., "has_more": ...}),
     Row("find_duplicate_leads", "GET", "api_key/{key}/", holds={"organization_id": "{organization}"}),
     Row("find_duplicate_leads", "GET", "api_key/api_nonsense/", holds={"error": ...}, status=404),
     Row("find_duplicate_leads", "GET", q("lead/", _skip=0, query="sort:created slice:1/1", _fields="id,display_name,contacts,status_label,date_created,url"),
@@ -224,8 +242,9 @@ def test_a_deleted_lead_is_made_again_of_its_events(api: Api, told: dict[str, st
             api.post(f"{path}/", {**whole, "contact_id": person["id"] if whole.get("contact_id") else None})
     tasks = {row["text"]: (row["date"], row["is_complete"]) for row in api.get(f"task/?lead_id={again['id']}")["data"]}
     assert tasks == {"Due": ("2020-01-31", True), "Later": ("2099-01-31", False), "Whenever": (None, False)}
-    (made,) = api.get(f"activity/call/?lead_id={again['id']}")["data"]
+    other, made = sorted(api.get(f"activity/call/?lead_id={again['id']}")["data"], key=lambda row: row["note"] or "")
     assert (made["status"], made["direction"], made["note"]) == ("no-answer", "inbound", "Missed")
+    assert (other["status"], other["contact_id"]) == ("no-answer", None)
     assert (made["date_created"], made["contact_id"]) == ("2026-01-02T10:00:00+00:00", person["id"])
     assert api.get(f"activity/note/?lead_id={again['id']}")["data"][0]["note"] == "A note"
     assert api.get(f"activity/sms/?lead_id={again['id']}")["data"][0]["status"] == "inbox"
