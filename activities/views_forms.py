@@ -69,7 +69,7 @@ def form_preview(request: HttpRequest, form_id: str) -> HttpResponse:
         fields = questions(OpenForm(form, request.actor, kind, uses))
     context = {
         "form": form, "visitor": VisitorForm(form.token), "fields": fields, "problem": "", "preview": True,
-        "title": form.title, "organization_name": request.organization.name, "embedded": False,
+        "title": form.title, "organization_name": request.organization.name, "embedded": "",
     }  # fmt: skip
     return render(request, "public/form.html", context)
 

@@ -48,7 +48,8 @@ def _send(request: HttpRequest, found: OpenForm) -> HttpResponse:
     raw = {use.field.public_id: raw_input(request.POST, use.field.public_id, use) for use in found.uses}
     if "look" in request.POST:
         return _look(request, found, raw)
-    thanks = redirect(f"{reverse('public_thanks', args=[token])}{'?embed=1' if 'embed' in request.GET else ''}")
+    framed = _embedded(request)
+    thanks = redirect(f"{reverse('public_thanks', args=[token])}{f'?embed={framed}' if framed else ''}")
     if wait := too_many_tries(request, token):
         return _too_many(request, found, raw, wait)
     if visitor.is_trapped:
@@ -116,10 +117,15 @@ def _show(
 
 
 def _answer(request: HttpRequest, form: PublicForm, template: str, context: dict, status: int = 200) -> HttpResponse:
-    shown = {"title": form.title, "organization_name": form.organization.name, "embedded": "embed" in request.GET}
+    shown = {"title": form.title, "organization_name": form.organization.name, "embedded": _embedded(request)}
     response = render(request, template, shown | context, status=status)
     patch_cache_control(response, private=True, no_store=True)
     return _framed(response, form)
+
+
+def _embedded(request: HttpRequest) -> str:
+    """Return how the page is shown in a frame: `1`, `dark` on a dark page, or "" when it is not."""
+    return ("dark" if request.GET["embed"] == "dark" else "1") if "embed" in request.GET else ""
 
 
 def _framed(response: HttpResponse, form: PublicForm) -> HttpResponse:

@@ -1,6 +1,7 @@
 // Runs before the first paint: takes the kept theme, or the system's. Also `touchpointTheme(choice)` for the switch.
 (() => {
   const root = document.documentElement;
+  if ("themeFixed" in root.dataset) return; // in a frame of another site, which decides
   const system = matchMedia("(prefers-color-scheme: dark)");
   const kept = () => {
     try {

@@ -110,6 +110,15 @@ def test_thanks_stay_in_their_frame(ours: Tenant) -> None:
     assert "tp-visitor-embedded" in client.get(answer.headers["Location"]).content.decode()
 
 
+def test_in_a_frame_the_other_site_decides_about_light_and_dark(ours: Tenant) -> None:
+    form, client = make(ours, embeddable=True), Client()
+    for query, theme in (("1", "light"), ("dark", "dark"), ('"><b>', "light")):
+        page = client.get(f"/f/{form.token}/", {"embed": query}).content.decode()
+        assert f'data-theme-fixed data-bs-theme="{theme}"' in page and 'data-theme="auto"' not in page
+        assert f'?embed={"dark" if query == "dark" else "1"}"' in page
+    assert 'data-theme="auto"' in client.get(f"/f/{form.token}/").content.decode()
+
+
 def test_the_embed_code_is_whole_whatever_the_title(ours: Tenant) -> None:
     form = make(ours, title='The "best" <form>', embeddable=True)
     client = Client()
