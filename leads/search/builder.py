@@ -2,7 +2,7 @@
 (`leads.search.forms`), and back. A button of the form is `add:<path>`, `remove:`, `up:`, `down:`, `wrap:`.
 
 An entry of an *Add* list is `field=<name>`, `when=<operator>` (the date of an activity), `when=period=<name>`, `block=<what>`,
-`in=<what>:<field>` (a block with its first condition), `last`, `overdue` or `group`; `lately:` before it says that it was
+`without=<what>` (a block that has none), `in=<what>:<field>` (a block with its first condition), `last`, `overdue` or `group`; `lately:` before it says that it was
 chosen among those used lately.
 """
 
@@ -288,8 +288,8 @@ def new_part(key: str) -> Part | None:
         return Condition(
             name="activity_at", op=op, values=values or FIRST_VALUES.get(operator("moment", op).editor, ())
         )
-    if kind == "block" and rest:
-        return Block(what=rest)
+    if kind in ("block", "without") and rest:
+        return Block(what=rest, how="some" if kind == "block" else "none")
     if kind == "in" and rest.count(":") == 2:
         what, _, name = rest.rpartition(":")
         return Block(what=what, children=[Condition(name=name)])

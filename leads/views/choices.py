@@ -30,6 +30,10 @@ WHEN = (
     ("when=period=this-quarter", "this quarter"), ("when=period=last-quarter", "last quarter"),
     ("when=period=this-year", "this year"), ("when=period=last-year", "last year"),
 )  # fmt: skip
+WITHOUT = {
+    "activity": "No activity", "contact": "No contact", "contact_email": "No email address", "contact_phone": "No phone number",
+    "contact_url": "No URL of a contact", "address": "No address", "task": "No task",
+}  # fmt: skip
 SOUGHT = ("field=last_communication_date",)  # of what is worked out, what people look for first
 GROUP = ("group", "Group of conditions (any of, none of …)")
 
@@ -84,7 +88,8 @@ def matching(groups: tuple[Choices, ...], text: str) -> tuple[Choices, ...]:
     every = [one for part in fits for one in part.choices]
     if not words or not every:
         return groups
-    best = min(every, key=lambda one: (not all(word in one.label.casefold() for word in words), one.later))
+    in_label = lambda one: all(word in one.label.casefold() for word in words)  # noqa: E731
+    best = min(every, key=lambda one: (not in_label(one), one.later, one.value not in SOUGHT))
     return tuple(
         replace(part, choices=tuple(replace(one, selected=one is best) for one in part.choices))
         for part in fits

@@ -47,6 +47,7 @@ from leads.views.choices import (
     SOUGHT,
     TERMS,
     WHEN,
+    WITHOUT,
     Choice,
     Choices,
     choose,
@@ -383,10 +384,12 @@ class Painter:
         elif not level:
             groups.insert(len(blocks), Choices("Fields of activities", self._short_cuts(source)))
             groups.append(Choices("Fields of what belongs to it", self._related_fields(source)))
+        named = [(f"without={what}", WITHOUT[what[2:]]) for what, _ in self._related(source) if what[2:] in WITHOUT]
+        without = [Choices("Has none", later(named, ()))] if named else []
         more = [(f"field={ANY_TEXT}", "Any text"), (f"field={IN_VIEW}", "In another Smart View")]
         if level < MAX_LEVELS - 3:
             more.insert(0, GROUP)
-        return (*groups, *numbers, Choices("More", entries(more)))
+        return (*groups, *without, *numbers, Choices("More", entries(more)))
 
     def _also(self, what: str) -> str:
         """Return other words for what a block is about."""

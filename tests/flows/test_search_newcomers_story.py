@@ -75,6 +75,9 @@ def test_an_email_address_is_had_or_not(leads: Any) -> None:
     leads.locator("#in-r-0-v").fill("2")
     changed(leads, lambda: leads.keyboard.press("Tab"))
     assert sentence(leads) == "Leads with at least 2 email addresses" and total(leads) == "0"
+    changed(leads, lambda: leads.get_by_role("button", name="Remove: Number of email addresses").click())
+    add(leads, "r", "has no email")
+    assert sentence(leads) == "Leads with no email address" and total(leads) == "30"
 
 
 def test_fields_are_found_by_the_words_people_have(leads: Any, axe: Axe) -> None:

@@ -213,11 +213,30 @@ def test_fields_are_found_by_other_words_without_scripts(ours: Tenant, client: C
 
 
 def test_an_entry_with_the_very_word_is_the_one_chosen(ours: Tenant, client: Client) -> None:
-    assert found_by(ours, client, "website") == (["Website", "Number of websites", "Contact's URL"], ["Website"])
+    labels, chosen = found_by(ours, client, "website")
+    assert chosen == ["Website"] and {"Number of websites", "Contact's URL", "No URL of a contact"} < set(labels)
+    assert found_by(ours, client, "touch")[1] == found_by(ours, client, "last contact")[1] == ["Last communication"]
     everything = len(found_by(ours, client, "")[0])
     assert everything > 50 and len(found_by(ours, client, "nonsense")[0]) == everything  # no dead end
     text = client.get(leads_page(ours)).content.decode()
     assert f'data-also="{SYNONYMS["last_communication_date"]}"' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "entry", "words"),
+    [
+        ("has no email", "without=r:contact_email", "Leads with no email address"),
+        ("without phone", "without=r:contact_phone", "Leads with no phone number"),
+        ("never contacted", "without=r:activity", "Leads with no activity"),
+        ("has an email", "block=r:contact_email", "Leads with at least one email address"),
+    ],
+)
+def test_what_there_is_none_of_is_an_entry(ours: Tenant, client: Client, text: str, entry: str, words: str) -> None:
+    page = client.get(leads_page(ours), {"r-find": text})
+    listed = [choice.value for group in page.context["root"].add() for choice in group.choices]
+    assert entry in listed
+    added = client.get(leads_page(ours), {"r-m": "all", "r-add": entry, "do": "add:r"})
+    assert added.context["sentence"] == words
 
 
 def test_other_words_are_of_entries_that_there_are(ours: Tenant, client: Client) -> None:
