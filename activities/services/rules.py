@@ -1,7 +1,7 @@
 """On-publish rules: when an activity of a type is published for the first time, something follows on its lead.
 
 They run in the transaction of the publish, with the rights of the rule's owner: whoever saved it last, as they are now.
-A rule that fails is undone alone and says so on its page; the publish stands. Rules set off no rules.
+A rule that fails is undone alone, says so on its page and to its owner; the publish stands. Rules set off no rules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from activities.services.rule_actions import ACTIONS, Followup
 from crm import events, ids
 from crm.customfields.catalog import touch_schema
 from crm.errors import InvalidInput, NotFound, TouchpointError
-from crm.models import Membership, Organization
+from crm.models import Membership, Notification, Organization
+from crm.notifications import notify
 from crm.permissions import Perm, authorize, can_enter, can_view_lead, can_view_type, has
 from leads.search.language import parse
 from leads.search.run import id_subquery
@@ -272,7 +273,17 @@ def _run(rule: _Known, activity_ids: Sequence[int]) -> None:
             # Whatever a rule stumbles over, the publish that set it off stands: its own savepoint is undone.
             error = _sentence(problem)
     if error or matching:
-        PublishRule.objects.filter(pk=rule.id).exclude(last_error=error).update(last_error=error)
+        changed = PublishRule.objects.filter(pk=rule.id).exclude(last_error=error).update(last_error=error)
+        if error and changed:
+            _tell_owner(rule, error)
+
+
+def _tell_owner(rule: _Known, error: str) -> None:
+    """Let its owner know that a rule fails, once until they have read it."""
+    owner = Membership.objects.filter(pk=rule.owner_id).first()
+    path = f"settings/rules/{ids.encode('rule', rule.id)}/"
+    if owner and not Notification.objects.filter(membership=owner, path=path, read_at=None).exists():
+        notify([owner], "rule", f"The rule “{rule.name}” failed: {error}", path)
 
 
 def _sentence(problem: Exception) -> str:

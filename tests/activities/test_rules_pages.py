@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+
 from activities.models import PublishRule
 from crm import events
+from crm.members import deactivate_member
+from crm.models import Notification
 from crm.tenancy import scope
+from tests.activities.test_rules import log, over_50, sent, signed_in
 from tests.activities.test_rules import make as make_rule
-from tests.activities.test_rules import over_50, sent, signed_in
 from tests.factories import World
 
 
@@ -41,3 +45,24 @@ def test_a_form_on_a_page_of_its_own_leads_to_the_lead(world: World) -> None:
     assert alone.status_code == 200 and alone.headers["HX-Redirect"].startswith(f"{lead}#acti_")
     there = client.post(form, values, headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{lead}"})
     assert "HX-Redirect" not in there.headers and "compose-done" in there.content.decode()
+
+
+def test_the_owner_is_told_of_a_rule_that_fails_once_until_they_have_read_it(world: World) -> None:
+    ours, client = world.ours, signed_in(world.ours)
+    with scope(ours.organization), events.door("page"):
+        rule = make_rule(ours, {"do": "notify", "text": "Look", "member": ours.superuser.public_id})
+        deactivate_member(ours.admin, ours.superuser)
+        for number in range(3):
+            log(ours, number % 2)
+        (note,) = Notification.objects.filter(membership=ours.admin, kind="rule")
+        assert note.text == "The rule “Hot lead” failed: The member it names is no longer here."
+        PublishRule.objects.update(last_error="")
+        log(ours)
+        assert Notification.objects.filter(kind="rule").count() == 1, "they have not read the first"
+        Notification.objects.update(read_at=timezone.now())
+        PublishRule.objects.update(last_error="")
+        log(ours)
+        assert Notification.objects.filter(kind="rule").count() == 2
+    page = client.get(f"/o/ours/{note.path}")
+    assert page.status_code == 200 and rule.public_id in note.path
+    assert "It failed the last time" in page.content.decode()
