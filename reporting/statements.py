@@ -26,6 +26,7 @@ from crm.models import Membership
 from leads.search.language import CustomValue
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, one_of
+from leads.search.statements import in_words
 from reporting import kept
 from reporting.metrics.aggregates import COUNT, Aggregate, Packed, SqliteMedian
 from reporting.metrics.kinds import Measure
@@ -287,6 +288,9 @@ def _limited() -> Iterator[None]:
         finally:
             raw.set_progress_handler(None, 0)
     except OperationalError as error:
-        if "timeout" not in str(error) and "interrupt" not in str(error):
+        refused = in_words(error)
+        if refused is None:
             raise
-        raise TooMuch("This number takes too long to count. Choose a shorter range, or filter it.") from error
+        if isinstance(refused, TooMuch):
+            refused = TooMuch("This number takes too long to count. Choose a shorter range, or filter it.")
+        raise refused from error

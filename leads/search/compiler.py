@@ -112,8 +112,8 @@ class Compiler(Conditions):
     def some(self, select: Sql, *, negate: bool = False) -> Sql:
         """Return the test that a SELECT has a row. Written so that it stays a look-up per row, unless `free`."""
         if self.free:
-            return fill("NOT EXISTS ({})" if negate else "EXISTS ({})", select)
-        return fill(f"({{}} LIMIT 1) IS {'' if negate else 'NOT '}NULL", select)
+            return fill("NOT EXISTS ({})" if negate else "EXISTS ({})", select)._replace(closed=True)
+        return fill(f"({{}} LIMIT 1) IS {'' if negate else 'NOT '}NULL", select)._replace(closed=True)
 
     # --- tests --------------------------------------------------------------------------------------------------------
     def test(self, node: Node, row: Row) -> Sql:
@@ -298,7 +298,8 @@ class Compiler(Conditions):
                 ]
             )
             # Always a look-up by primary key, `free` or not: the values are the rarer side.
-            parts.append(fill(f"(SELECT 1 FROM {source.table} {inner} WHERE {{}} LIMIT 1) IS NOT NULL", where))
+            held = fill(f"(SELECT 1 FROM {source.table} {inner} WHERE {{}} LIMIT 1) IS NOT NULL", where)
+            parts.append(held._replace(closed=True))
         columns = _columns(select, record.lead, f"{record.key} AS key")
         table = TABLES[driver.field.field.kind.storage]
         return fill(f"SELECT {columns} FROM {table} {alias} WHERE {{}}", both(parts))

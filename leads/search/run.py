@@ -247,16 +247,17 @@ class _Search:
     def _look_at(self, candidates: Sql, once: bool, most: int, few: int, picked: Sql) -> _Found:
         """Count the different candidates, and select the page of them when there are at most `few`: in one statement."""
         listed = "array_agg(id)" if self.compiler.postgres else "json_group_array(id)"
-        numbers, each = "COUNT(*)", fill(f"SELECT id FROM ({{}}) s LIMIT {most:d}", candidates)
+        numbers, each = "COUNT(*)", f"SELECT id FROM c LIMIT {most:d}"
         if not once:
-            numbers, each = "COALESCE(SUM(n), 0)", fill("SELECT id, COUNT(*) AS n FROM ({}) c GROUP BY id", each)
+            numbers, each = "COALESCE(SUM(n), 0)", f"SELECT id, COUNT(*) AS n FROM ({each}) s GROUP BY id"
         seen = (
             f"SELECT {numbers} AS seen, COUNT(*) AS records, "
-            f"CASE WHEN {numbers} < {most:d} AND COUNT(*) <= {few:d} THEN {listed} END AS ids FROM ({{}}) e"
+            f"CASE WHEN {numbers} < {most:d} AND COUNT(*) <= {few:d} THEN {listed} END AS ids FROM ({each}) e"
         )
+        # One after the other instead of one in the other: SQLite's parser goes no more than a hundred symbols deep.
         asked = fill(
-            f"WITH f AS ({seen}) SELECT f.seen, f.records, w.id, w.sorted FROM f LEFT JOIN ({{}}) w ON 1 = 1",
-            each,
+            f"WITH c AS ({{}}), f AS ({seen}) SELECT f.seen, f.records, w.id, w.sorted FROM f LEFT JOIN ({{}}) w ON 1 = 1",
+            candidates,
             picked,
         )
         rows = select_rows(asked)

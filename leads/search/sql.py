@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 
 class Sql(NamedTuple):
-    """SQL text with `%s` places, and the values for them in order."""
+    """SQL text with `%s` places, and the values for them in order. `closed`: it can stand beside AND and OR as it is."""
 
     text: str
     params: tuple[Any, ...] = ()
+    closed: bool = False
 
 
 def fill(template: str, *parts: Sql) -> Sql:
@@ -53,4 +54,5 @@ def _joined(parts: Iterable[Sql], word: str, nothing: str) -> Sql:
         return Sql(nothing)
     if len(found) == 1:
         return found[0]
-    return fill(word.join(["({})"] * len(found)), *found)
+    # Brackets that need not be are left out: SQLite's parser goes no more than a hundred symbols deep.
+    return fill(word.join("{}" if part.closed else "({})" for part in found), *found)

@@ -53,10 +53,17 @@ def limited() -> Iterator[None]:
             finally:
                 connection.connection.set_progress_handler(None, 0)
     except OperationalError as error:
-        if "timeout" not in str(error) and "interrupt" not in str(error):
-            raise
-        raise TooMuch(
-            "This search takes too long. Add a condition that fewer records meet, or a narrower date range."
-        ) from error
+        if refused := in_words(error):
+            raise refused from error
+        raise
     except OverflowError as error:
         raise InvalidInput("A date of this search leads out of the calendar.") from error
+
+
+def in_words(error: OperationalError) -> InvalidInput | TooMuch | None:
+    """Return what a database's refusal of a search means to whoever asked; None for what is no fault of the search."""
+    if "timeout" in str(error) or "interrupt" in str(error):
+        return TooMuch("This search takes too long. Add a condition that fewer records meet, or a narrower date range.")
+    if "parser stack overflow" in str(error):
+        return InvalidInput("This search is nested too deeply for SQLite. Take out a level, or a Smart View within it.")
+    return None
