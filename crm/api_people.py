@@ -135,7 +135,7 @@ def key_json(key: ApiKey) -> dict[str, Any]:
 
 # --- me and users -----------------------------------------------------------------------------------------------------
 @router.get(
-    "/me/", summary="Who am I?", openapi_extra=shows({**USER, "organizations": [{"id": "orga_…", "name": "Acme"}]})
+    "/me/", summary="Who you are", openapi_extra=shows({**USER, "organizations": [{"id": "orga_…", "name": "Acme"}]})
 )
 def me(request: HttpRequest) -> Any:
     """The user the key belongs to, with the organization and the role."""

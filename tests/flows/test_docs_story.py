@@ -78,3 +78,6 @@ def test_the_documentation_needs_nothing_from_elsewhere(live_app: LiveApp) -> No
     page = requests.get(f"{live_app.url}/api/v1/docs/", timeout=30).text
     fetched = re.findall(r'<(?:script|link|img|use)[^>]*(?:src|href)="([^"]+)"', page)
     assert fetched and all(address.startswith("/static/") for address in fetched)
+    words = re.sub(r"<pre.*?</pre>|<code>.*?</code>", "", page[page.index("<main") :], flags=re.S)
+    assert "<code>_order_by</code>" in page and "`" not in words
+    assert "?." not in words
