@@ -21,7 +21,7 @@ def legacy_leads(
     actor: Membership, rows: QuerySet[Lead], text: str, zone: ZoneInfo | None
 ) -> tuple[QuerySet[Lead], list[str]]:
     """Return those of the leads that a text query selects, and the order it asks for (empty: none)."""
-    asked = read(text, actor, zone)
+    asked = read(text, actor, zone, lists=True)
     sql, params = id_subquery(actor, parse(asked.tree, actor), "lead", tz=zone)
     found: Any = rows.filter(pk__in=RawSQL(sql, params))  # noqa: S611 (compiled SQL; values are parameters)
     if asked.part:

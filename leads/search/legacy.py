@@ -18,15 +18,21 @@ from crm.errors import InvalidInput
 from crm.fieldkinds import normal_phone
 from crm.models import Membership
 from leads.models import LeadStatus
+from leads.queries import smart_views_for
 
 _TOKEN = re.compile(
-    r'\s*(?:(?P<op>[()]|>=|<=|>|<|:|=)|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>[^\s()"<>=:]+(?::\d\d(?=[:\d+.Z-])[^\s()"]*)?))'
+    r'\s*(?:(?P<op>[()]|>=|<=|!=|>|<|:|=)|"(?P<quoted>(?:[^"\\]|\\.)*)"|'
+    # The Ruby gem puts values into single quotes; an apostrophe inside a word is none.
+    r"'(?P<single>(?:[^'\\]|\\.)*)'(?=[\s)]|$)|"
+    r'(?P<word>(?:(?!!=)[^\s()"<>=:])+(?::\d\d(?=[:\d+.Z-])[^\s()"]*)?))'
 )
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(T[\d:.]+([+-]\d\d:?\d\d|Z)?)?")
 _AGO = re.compile(r"(\d{1,5}) (second|minute|hour|day|week|month|year)s? ago")
 SORTS = {
     "updated": "date_updated", "date_updated": "date_updated", "created": "date_created", "date_created": "date_created",
     "name": "name", "display_name": "name", "last_activity": "last_activity_at",
+    # By their number, at Close; the last one is the nearest that leads keep.
+    "activities": "last_activity_at",
 }  # fmt: skip
 DATES = {
     "date_updated": "date_updated", "updated": "date_updated", "date_created": "date_created", "created": "date_created",
@@ -54,11 +60,15 @@ class Legacy:
     part: tuple[int, int] | None = None
 
 
-def read(query: str, actor: Membership, zone: ZoneInfo | None = None) -> Legacy:
-    """Return what a legacy query asks. Dates are of `zone` (the actor's). Raises `InvalidInput` for what is not understood."""
+def read(query: str, actor: Membership, zone: ZoneInfo | None = None, *, lists: bool = False) -> Legacy:
+    """Return what a legacy query asks. Dates are of `zone` (the actor's). Raises `InvalidInput` for what is not understood.
+
+    `lists`: it only lists leads, so a custom field that does not exist is one no lead has a value of; a query by which leads
+    are changed, or that is kept, may not name one.
+    """
     if len(query) > 5000:
         raise InvalidInput(fields={"query": "The query is longer than 5,000 characters."})
-    reader = _Reader(actor, _tokens(_LOST_PLUS.sub(r"\1+\2", query)), zone or actor.zone)
+    reader = _Reader(actor, _tokens(_LOST_PLUS.sub(r"\1+\2", query)), zone or actor.zone, lists)
     tree = reader.any()
     if reader.peek() is not None:
         raise InvalidInput(fields={"query": f"“{reader.peek()[1]}” was not expected there. Check the parentheses."})
@@ -75,7 +85,9 @@ def _tokens(query: str) -> list[tuple[str, str]]:
             raise InvalidInput(fields={"query": f"The query cannot be read from “{query[at : at + 20].strip()}” on."})
         kind = match.lastgroup or ""
         text = match[kind]
-        found.append((kind, re.sub(r"\\(.)", r"\1", text) if kind == "quoted" else text))
+        if kind in ("quoted", "single"):
+            kind, text = "quoted", re.sub(r"\\(.)", r"\1", text)
+        found.append((kind, text))
         at = match.end()
     return found
 
@@ -102,8 +114,9 @@ def _related(name: str, query: dict[str, Any] | None = None, **more: Any) -> dic
 class _Reader:
     """Recursive descent: any = all (or all)*; all = term+; term = not term, (any), key op value, word."""
 
-    def __init__(self, actor: Membership, tokens: list[tuple[str, str]], zone: ZoneInfo) -> None:
+    def __init__(self, actor: Membership, tokens: list[tuple[str, str]], zone: ZoneInfo, lists: bool) -> None:
         self.actor = actor
+        self.lists = lists
         self.zone = zone
         self.tokens = tokens
         self.at = 0
@@ -166,6 +179,9 @@ class _Reader:
                 fields={"query": f"“{text}” was not expected there. Put text with such characters in quotes."}
             )
         following = self.peek()
+        if following == ("op", "(") and text.lower() in ("opportunity", "opportunities"):
+            self._pass_over()
+            return dict(NOTHING)
         if following == ("op", "(") and text.lower() in RELATED and of == "lead":
             self.take()
             name = RELATED[text.lower()]
@@ -174,13 +190,41 @@ class _Reader:
             return _related(name, inner)
         if following is not None and following[0] == "op" and following[1] not in "()":
             operator = self.take()[1]
+            if operator == "!=":
+                same = self._expression(text, ":", self.take()[1], of)
+                return None if same is None else {"type": "and", "queries": [same], "negate": True}
+            if operator in ":=" and self.peek() == ("op", "("):
+                return self._one_of(text, of)
             operand = self.take()
             return self._expression(text, operator, operand[1], of)
+        if following == ("word", "in") and self.peek(1) == ("op", "("):
+            self.take()
+            return self._one_of(text, of)
         if of != "lead":
             raise InvalidInput(fields={"query": f"“{text}” is not understood there."})
         if not text.strip("* "):
             return None
         return {"type": "text", "value": text, "mode": "phrase" if kind == "quoted" else "beginning_of_words"}
+
+    def _one_of(self, key: str, of: str) -> dict[str, Any]:
+        """Read `(A, "B b", C)` or `(A or B)`: one of these values."""
+        self.take()
+        values: list[str] = []
+        while self.peek() is not None and self.peek()[0] != "op":
+            kind, text = self.take()
+            parts = [text] if kind == "quoted" else [part for part in text.split(",") if part and part.lower() != "or"]
+            values += parts
+        self._close()
+        found = [node for value in values if (node := self._expression(key, ":", value, of)) is not None]
+        return {"type": "or", "queries": found} if found else dict(NOTHING)
+
+    def _pass_over(self) -> None:
+        """Leave out a pair of parentheses and what is in it."""
+        depth = 0
+        while True:
+            depth += {("op", "("): 1, ("op", ")"): -1}.get(self.take(), 0)
+            if depth == 0:
+                return
 
     def _not(self, of: str) -> dict[str, Any] | None:
         inner = self.term(of)
@@ -200,7 +244,9 @@ class _Reader:
         handlers: dict[str, Callable[[str, str], dict[str, Any] | None]] = {
             "sort": self._sort, "slice": self._slice, "name": self._name, "company": self._name, "status": self._status,
             "lead_status": self._status, "id": self._id, "has": self._has, "email_address": self._point("email"), "email": self._point("email"),
-            "phone_number": self._point("phone"), "phone": self._point("phone"), "url": self._point("url"),
+            "phone_number": self._point("phone"), "phone": self._point("phone"), "url": self._url, "lead_id": self._id,
+            "status_id": self._status, "description": self._of_lead("description"), "in": self._in_view,
+            "contact": self._of_contact("name"), "contact_name": self._of_contact("name"), "title": self._of_contact("title"),
             "times_communicated": self._communicated, "opportunities": self._no_opportunities,
         }  # fmt: skip
         if name in DATES:
@@ -247,7 +293,26 @@ class _Reader:
     def _id(self, operator: str, given: str) -> dict[str, Any]:
         return {"type": "id", "value": given} if ids.decode("lead", given) else dict(NOTHING)
 
+    def _of_lead(self, name: str) -> Callable[[str, str], dict[str, Any]]:
+        return lambda operator, given: self._text_or_any(name, given, "lead")
+
+    def _of_contact(self, name: str) -> Callable[[str, str], dict[str, Any]]:
+        return lambda operator, given: _related("contact", self._text_or_any(name, given, "contact"))
+
+    def _url(self, operator: str, given: str) -> dict[str, Any]:
+        """The lead's own address, or one of its contacts'."""
+        own = self._text_or_any("url", given, "lead")
+        return {"type": "or", "queries": [own, self._point("url")(operator, given)]}
+
+    def _in_view(self, operator: str, given: str) -> dict[str, Any]:
+        for view in smart_views_for(self.actor):
+            if given == view.public_id or given.casefold() == view.name.casefold():
+                return {"type": "saved_search", "saved_search_id": view.public_id}
+        raise InvalidInput(fields={"query": f"There is no Smart View “{given[:60]}”."})
+
     def _has(self, operator: str, given: str) -> dict[str, Any]:
+        if given.lower() in ("opportunity", "opportunities"):
+            return dict(NOTHING)
         if given.lower() not in RELATED:
             raise InvalidInput(
                 fields={"query": f"“has:{given}” is not known. Use one of: {', '.join(sorted(RELATED))}."}
@@ -298,7 +363,9 @@ class _Reader:
         for use in uses:
             if name == use.field.public_id or use.field.name.casefold() in (name.casefold(), plain):
                 return _custom_field(use.field, operator, given, self._moment)
-        raise InvalidInput(fields={"query": f"Leads have no custom field “{name}”."})
+        if not self.lists:
+            raise InvalidInput(fields={"query": f"Leads have no custom field “{name}”."})
+        return dict(NOTHING)  # scripts ask for leads without a field that they make later
 
     def _moment(self, operator: str, given: str) -> dict[str, Any]:
         moment: Any

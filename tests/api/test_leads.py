@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.api.conftest import Api
 from tests.factories import World
@@ -57,7 +58,6 @@ def test_changing_the_status_is_on_the_timeline(api: Api, world: World) -> None:
 
 def test_the_text_queries_of_old_clients(api: Api) -> None:
     def names(query: str) -> list[str]:
-        from urllib.parse import quote
 
         return [row["name"] for row in api.get(f"lead/?query={quote(query)}")["data"]]
 
@@ -288,3 +288,13 @@ def test_only_the_keys_asked_for_are_loaded(api: Api, world: World, django_asser
     assert all(set(row) == {"id", "name"} for row in answer["data"]) and answer["total_results"] == len(answer["data"])
     shown = api.get("lead/?_fields=id,status_label,contacts,custom")["data"][0]
     assert {"id", "status_label", "contacts", "custom"} <= set(shown) and shown["status_label"]
+
+
+def test_leads_are_not_changed_by_a_query_that_names_a_field_which_does_not_exist(api: Api) -> None:
+    """Of a field that is not there no lead has a value: to list those without one is harmless, to delete them is not."""
+    query = 'not "custom.Tpyo":*'
+    assert len(api.get(f"lead/?query={quote(query)}")["data"]) == 3
+    for path, more in (("delete", {}), ("edit", {"type": "set_lead_status", "lead_status_id": "stat_x"})):
+        refused = api.post(f"bulk_action/{path}/", {"query": query, **more}, status=400)
+        assert "no custom field “custom.Tpyo”" in str(refused) or "no custom field “Tpyo”" in str(refused)
+    assert len(api.get("lead/")["data"]) == 3

@@ -20,6 +20,7 @@ from tests.api.conftest import Api
 from tests.factories import World
 
 pytestmark = pytest.mark.django_db
+TREE = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}]}
 
 
 @pytest.fixture
@@ -37,13 +38,14 @@ def told(api: Api, world: World) -> dict[str, str]:
     whenever = api.post("task/", {"lead_id": lead["id"], "text": "Whenever"})["id"]
     with scope(world.ours.organization):
         status = LeadStatus.objects.get(pk=world.ours.leads[0].status_id).public_id
+    view = api.post("saved_search/", {"name": "Wire view", "s_query": {"query": TREE}})["id"]
     meeting = api.post("activity/meeting/", {"lead_id": lead["id"], "title": "Demo"})["id"]
     call = api.post("activity/call/", {"lead_id": lead["id"], "direction": "inbound", "status": "no-answer"})["id"]
     activity = api.post(
         "activity/custom/", {"lead_id": lead["id"], "custom_activity_type_id": world.ours.call.public_id}
     )["id"]
     return {
-        "meeting": meeting, "call": call, "activity": activity, "lead": lead["id"], "contact": lead["contacts"][0]["id"], "due": due, "later": later, "whenever": whenever, "key": api.key,
+        "view": view, "meeting": meeting, "call": call, "activity": activity, "lead": lead["id"], "contact": lead["contacts"][0]["id"], "due": due, "later": later, "whenever": whenever, "key": api.key,
         "me": world.ours.admin.user.public_id, "organization": world.ours.organization.public_id, "status": status,
         "type": world.ours.call.public_id,
     }  # fmt: skip
@@ -68,7 +70,13 @@ def q(path: str, **params: Any) -> str:
     return f"{path}?{urlencode(params, safe='{}')}"
 
 
-TREE = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}]}
+def asks(of: str, name: str, condition: dict[str, Any]) -> dict[str, Any]:
+    """What a node that finds or makes records asks `/data/search/`."""
+    field = {"type": "regular_field", "object_type": of, "field_name": name}
+    node = {"type": "field_condition", "field": field, "condition": condition}
+    return {"query": {"type": "and", "queries": [{"type": "object_type", "object_type": of}, node]}, "_limit": 100}
+
+
 ROWS = [
     # Segment's destination tries its key.
     Row("Segment", "GET", q("me/", _fields="id"), holds={"id": "{me}"}),
@@ -109,6 +117,10 @@ ROWS = [
     Row("n8n", "POST", "activity/call/", {"lead_id": "{lead}", "_type": "Call", "note_html": "<p>Hi</p>", "status": "completed"}, {"_type": "Call", "note": "Hi"}),
     Row("n8n", "PUT", "activity/custom/{activity}/", {"lead_id": "{lead}", "status": "draft", "note": "is no field"}, {"id": "{activity}", "status": "draft"}),
     Row("n8n", "POST", "status/lead/", {"label": "Wire", "type": "active"}, {"label": "Wire"}),
+    Row("n8n", "POST", "data/search/", asks("contact", "lead_id", {"type": "term", "values": ["{lead}"]}), {"data": [{"id": "{contact}"}], "cursor": None}),
+    Row("n8n", "POST", "data/search/", asks("contact", "id", {"type": "term", "values": ["{contact}"]}), {"data": [{"id": "{contact}"}]}),
+    Row("n8n", "POST", "data/search/", asks("lead", "created_by", {"type": "term", "values": ["{me}"]}), {"data": ...}),
+    Row("n8n", "POST", "data/search/", asks("lead", "contacts_count", {"type": "number", "value": 99}), {"data": []}),
     # A server for assistants, made of Close's published description.
     Row("assistant", "POST", "saved_search/", {"name": "Tree", "query": TREE}, {"s_query": {"query": TREE}}),
     Row("assistant", "POST", "saved_search/", {"name": "Wrapped", "query": {"query": TREE, "sort": []}}, {"s_query": {"query": TREE}}),
@@ -165,6 +177,23 @@ ROWS = [
     Row("csv_to_cio", "POST", "lead/", {"name": "From a file", "url": "http://a.example", "custom": {}, "addresses": [{"city": "Palo Alto", "zipcode": "94301"}],
         "contacts": [{"name": "Ann", "title": "", "phones": [{"phone": "", "type": "office"}], "emails": [{"email": "", "type": "office"}]}]},
         {"contacts": [{"name": "Ann", "phones": [], "emails": []}]}),
+    # Values in single quotes, as the gem writes them, and what else the text language is asked for.
+    Row("gem", "GET", q("lead/", query="company:'Bluth Company'"), holds={"data": [{"id": "{lead}"}]}),
+    Row("gem", "GET", q("lead/", query="lead_status:'Potential' name:'Bluth Company'", _fields="id"), holds={"data": [{"id": "{lead}"}]}),
+    Row("gem", "GET", q("lead/", query="email:'gob@bluth.example'"), holds={"data": [{"id": "{lead}"}]}),
+    Row("n8n", "GET", q("lead/", query='name:"Bluth Company" AND status_id:"{status}"'), holds={"data": [{"id": "{lead}"}]}),
+    Row("n8n", "GET", q("lead/", query='description:"nothing of the kind"'), holds={"data": []}),
+    Row("command line", "GET", q("lead/", query='status in (Potential, Customer) "Bluth Company"'), holds={"data": [{"id": "{lead}"}]}),
+    Row("command line", "GET", q("lead/", query='"Bluth Company" status != "Potential"'), holds={"data": []}),
+    Row("command line", "GET", q("lead/", query='"Bluth Company" and not opportunity(status:won value > 3)'), holds={"data": [{"id": "{lead}"}]}),
+    Row("command line", "GET", q("lead/", query='contact_name:"Gob Bluth"'), holds={"data": [{"id": "{lead}"}]}),
+    Row("delete_secondary_addresses", "GET", q("lead/", query="addresses > 1 sort:activities", _fields="id,addresses"), holds={"data": []}),
+    Row("move_custom_field", "GET", q("lead/", query='"Bluth Company" not "custom.Migration completed":* sort:created'), holds={"data": [{"id": "{lead}"}]}),
+    Row("move_custom_field", "GET", q("lead/", query='"custom.Source CRM":* sort:created'), holds={"data": []}),
+    Row("smart views", "GET", q("lead/", query="has:opportunities"), holds={"data": []}),
+    Row("export_sms", "GET", q("lead/", query='"Bluth Company" in:"Wire view"'), holds={"data": [{"id": "{lead}"}]}),
+    Row("export_sms", "GET", q("lead/", query="(sms_messages > 0 in:{view}) slice:1/1"), holds={"data": []}),
+    Row("export_sms", "GET", q("lead/", query='in:"No such view"'), holds={"field-errors": {"query": ...}}, status=400),
 ]  # fmt: skip
 
 

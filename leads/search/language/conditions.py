@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,16 @@ from leads.search.moments import Moment, parse_moment
 
 if TYPE_CHECKING:
     from leads.search.sources import Column, Source
+
+
+def _in_our_words(given: Mapping[str, Any], allowed: Collection[str]) -> Mapping[str, Any]:
+    """Return a condition that shipped clients write another way: ids as terms, one number instead of its bounds."""
+    asked = given.get("type")
+    if asked == "term" and "term" not in allowed and "reference" in allowed:
+        return {"type": "reference", "object_ids": given.get("values")}
+    if asked == "number" and "number_range" in allowed:
+        return {"type": "number_range", "gte": given.get("value"), "lte": given.get("value")}
+    return given
 
 
 class ConditionReader:
@@ -60,6 +70,7 @@ class ConditionReader:
         if not isinstance(given, Mapping):
             raise wrong(path, "A condition is an object with a type, such as {“type”: “exists”}.")
         allowed = accepted(field)
+        given = _in_our_words(given, allowed)
         kind = str(given.get("type"))
         if kind not in allowed:
             raise wrong(f"{path}.type", f"{field.label} cannot be asked “{kind}”. Use one of: {', '.join(allowed)}.")

@@ -142,6 +142,13 @@ class _Reader:
         self._spend(path)
         from leads.search.figures import Figure
 
+        given, condition = tree.get("field"), tree.get("condition")
+        if isinstance(given, Mapping) and given.get("field_name") == "id" and isinstance(condition, Mapping):
+            values = condition.get("values")
+            if condition.get("type") == "term" and isinstance(values, list) and 0 < len(values) <= MAX_CONDITIONS:
+                return AnyOf(
+                    tuple(self._id({"value": value}, source, f"{path}.condition.values", depth) for value in values)
+                )
         field = self.asked.field(tree.get("field"), source, f"{path}.field")
         condition = self.asked.condition(tree.get("condition"), field, f"{path}.condition")
         if isinstance(field, Figure):
