@@ -94,6 +94,7 @@ def document(api: NinjaAPI) -> dict[str, Any]:
     }  # fmt: skip
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
+            _keep_own_success(operation["responses"])
             _add_examples(operation, *EXAMPLES.get((method, path.removeprefix("/api/v1")), (None, None)))
             for status, name, words in _ERRORS:
                 operation["responses"].setdefault(
@@ -117,6 +118,14 @@ _ERRORS = (
     ("415", "Error", "The body is not JSON"),
     ("429", "TooFast", "Too many requests; `Retry-After` says how many seconds to wait"),
 )
+
+
+def _keep_own_success(responses: dict[str, Any]) -> None:
+    """Drop the 200 that every endpoint starts with where it answers 201 or 204, and the body that a 204 has not."""
+    if len([code for code in responses if code.startswith("2")]) > 1:
+        responses.pop("200", None)
+    if "204" in responses:
+        responses["204"].pop("content", None)
 
 
 def _add_examples(operation: dict[str, Any], answers: Any, sends: Any) -> None:

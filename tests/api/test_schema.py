@@ -45,6 +45,18 @@ def test_every_endpoint_shows_what_it_answers_and_takes() -> None:
     assert not bare, "Give openapi_extra=shows(…), or a row of crm.api_docs.EXAMPLES:\n  " + "\n  ".join(bare)
 
 
+def test_each_endpoint_documents_the_one_success_it_has(client: Any) -> None:
+    successes = {
+        (method, path): [code for code in operation["responses"] if code.startswith("2")]
+        for method, path, operation in operations()
+    }
+    assert all(len(codes) == 1 for codes in successes.values()), successes
+    assert successes["post", "/api/v1/webhook/"] == ["201"]
+    assert successes["delete", "/api/v1/custom_activity/{type_id}/"] == ["204"]
+    page = client.get("/api/v1/docs/").content.decode()
+    assert "signature_key&quot;: &quot;9f86d0" in page and "Answer, 204, without a body" in page
+
+
 def test_operation_ids_and_descriptions() -> None:
     found = operations()
     assert len({operation["operationId"] for _, _, operation in found}) == len(found) > 130
