@@ -17,12 +17,14 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from activities.models import PublicForm
+from activities.models import Activity, PublicForm
 from activities.queries import TypeInfo, type_catalog, type_for
 from activities.services.activities import log_activity
+from activities.services.comments import add_comment
 from crm import events, ids
 from crm.customfields.catalog import Use, catalog
 from crm.errors import InvalidInput, NotAllowed, NotFound, PlanLimitReached
+from crm.fieldkinds import fold
 from crm.models import Membership
 from crm.notifications import notify
 from crm.permissions import Perm, authorize, can_edit_field, can_enter, can_log, can_view_type, has
@@ -195,22 +197,33 @@ def submit(
         asked = {use.field.public_id for use in found.uses}
         raw = {key: _bounded(key, value) for key, value in values.items() if key in asked}
         lead, contact = _lead_and_contact(found.owner, **who)
-        _log(found, lead, contact, raw)
+        activity = _log(found, lead, contact, raw)
+        if not activity.is_draft and (said := _called_otherwise(lead, contact, who)):
+            add_comment(found.owner, activity, said)
         PublicForm.objects.filter(pk=form.pk).update(
             submissions=F("submissions") + 1, last_submission_at=timezone.now()
         )  # fmt: skip
 
 
-def _log(found: OpenForm, lead: Lead, contact: Contact, raw: dict[str, Any]) -> None:
-    """Publish the answer. A problem with a field that was not asked closes the form: the visitor cannot mend it."""
+def _called_otherwise(lead: Lead, contact: Contact, who: Mapping[str, str]) -> str:
+    """Return what a known person typed of themselves that their contact and lead do not say; they are not changed by it."""
+    given = [(who["name"], contact.name), (who["company"], lead.name)]
+    other = [typed for typed, known in given if typed and fold(typed) != fold(known)]
+    # Without the sign that mentions members: strangers call nobody.
+    return f"Filled in as: {', '.join(other)}".replace("@", "") if other else ""
+
+
+def _log(found: OpenForm, lead: Lead, contact: Contact, raw: dict[str, Any]) -> Activity:
+    """Publish the answer, or keep it as a draft over the plan's limit. A problem with a field that was not asked closes the form: the visitor cannot mend it."""
     try:
         try:
             with transaction.atomic():
-                log_activity(found.owner, lead, found.kind, custom=raw, contact=contact)
+                return log_activity(found.owner, lead, found.kind, custom=raw, contact=contact)
         except PlanLimitReached as limit:
             draft = log_activity(found.owner, lead, found.kind, custom=raw, contact=contact, status="draft")
             notify([found.owner], "rule", f"{found.form.title}: an answer waits as a draft. {limit.message}",
                    f"activities/{draft.public_id}/")  # fmt: skip
+            return draft
     except InvalidInput as error:
         asked = {f"custom.{use.field.public_id}" for use in found.uses}
         if set(error.fields) <= asked:

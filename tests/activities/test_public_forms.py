@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from activities.forms_public import PER_ADDRESS
-from activities.models import Activity, PublicForm
+from activities.models import Activity, Comment, PublicForm
 from activities.services.public_forms import (
     create_form,
     delete_form,
@@ -101,6 +101,17 @@ def test_who_is_known_by_email_gets_the_activity_on_their_lead_unchanged(ours: T
     assert Activity.objects.filter(lead=acme, type_id=ours.call.id).count() == 2
     assert Lead.objects.count() == before[0] + 1
     assert list(Contact.objects.order_by("pk").values("name", "emails"))[: len(before[1])] == before[1]
+
+
+def test_what_a_known_person_calls_themselves_is_kept_beside_the_activity(ours: Tenant) -> None:
+    form = make(ours)
+    send(ours, form, email="hello@acme.example", name="@Ada Admin", company="ACME")
+    (comment,) = Comment.objects.all()
+    assert (comment.text, comment.author_id) == ("Filled in as: Ada Admin", ours.admin.user_id)
+    assert comment.activity.lead_id == ours.leads[0].pk and not Notification.objects.exists()
+    send(ours, form, email="hello@acme.example", name="Contact of Acme", company="")
+    send(ours, form, email="new@new.example", name="New", company="Newer")
+    assert Comment.objects.count() == 1
 
 
 def test_the_same_address_twice_makes_one_lead(ours: Tenant) -> None:
