@@ -19,7 +19,7 @@ from crm.roles import create_role, update_role
 from crm.tasks import purge_field
 from crm.tenancy import scope
 from leads.models import Contact, Lead
-from leads.services import delete_contact, update_contact, update_lead
+from leads.services import create_lead, delete_contact, update_contact, update_lead
 from leads.services.contacts import restore_contact
 from tests.crm.test_field_conversion import MATRIX, add, convert, give, shown
 from tests.factories import Tenant, World
@@ -110,6 +110,52 @@ def test_options_are_made_of_values_or_listed(ours: Tenant, fieldset: FieldSet) 
     assert (alone.kept, alone.lost) == (0, 3)
     one = preview(ours, again, "number")
     assert "There are 2 values; Size would hold one." in [dropped.reason for dropped in one.dropped]
+
+
+@pytest.mark.parametrize("owner", ["lead", "contact"])
+def test_options_are_the_very_words_of_the_values(ours: Tenant, owner: str) -> None:
+    """Texts that look like something else, and such that a database may take for equal."""
+    field = add(ours, FieldSet.objects.get(owner=owner))
+    values = ["1.50", "007", "true", "null", "[1]", '{"a": 1}', "cafe", "Café", "Cafe", "cafe", "1e5", "ß"]
+    records = [*ours.leads]
+    while len(records) < len(values):
+        records.append(create_lead(ours.admin, name=f"More {len(records)}", contacts=[{"name": "Ann"}]))
+    for lead, value in zip(records, values, strict=True):
+        if owner == "lead":
+            update_lead(ours.admin, Lead.objects.get(pk=lead.pk), {"custom": {field.public_id: value}})
+        else:
+            update_contact(ours.admin, Contact.objects.get(lead=lead), {"custom": {field.public_id: value}})
+    found = preview(ours, field, "choices")
+    assert (found.kept, found.lost) == (12, 0)
+    assert {label.casefold() for label in found.plan.labels or ()} == {value.casefold() for value in values}
+    # The usual spelling stays.
+    assert len(found.plan.labels or ()) == 10 and "cafe" in (found.plan.labels or ())
+    convert(ours, field, "choices")
+    assert Event.objects.order_by("-pk")[0].meta == {"converted": 12, "gone": 0}
+
+
+def test_options_of_members_and_contacts_are_their_names(ours: Tenant, fieldset: FieldSet) -> None:
+    member = add(ours, fieldset, "user", name="Owners", multiple=True)
+    give(ours, member, [ours.user.user.public_id, ours.admin.user.public_id], [ours.user.user.public_id])
+    assert preview(ours, member, "choices").plan.labels == ["Ada Admin", "Uma User"]
+    buyer = add(ours, fieldset, "contact", name="Buyer")
+    give(ours, buyer, *[lead.contacts.first().public_id for lead in ours.leads[:2]])
+    names = [str(lead.contacts.first()) for lead in ours.leads[:2]]
+    assert preview(ours, buyer, "choices").plan.labels == sorted(set(names), key=str.casefold)
+    sure = add(ours, fieldset, "checkbox", name="Sure")
+    give(ours, sure, True, False, True)
+    assert preview(ours, sure, "choices").plan.labels == ["no", "yes"]
+    for field in (member, buyer, sure):
+        assert preview(ours, field, "choices").lost == 0
+
+
+def test_there_is_an_end_to_different_values(ours: Tenant, fieldset: FieldSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = add(ours, fieldset)
+    give(ours, field, "a", "A", "a ; a")
+    assert preview(ours, field, "choices", multiple=True).plan.labels in (["a"], ["A"])
+    monkeypatch.setattr(conversion_plans, "MAX_DIFFERENT", 2)
+    with pytest.raises(InvalidInput, match="more than 1,000 different values"):
+        preview(ours, field, "choices", multiple=True)
 
 
 def test_values_that_lose_a_part_are_told(ours: Tenant, fieldset: FieldSet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -9,7 +10,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.apps import apps
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Count, F, Func, Q, TextField, Value
+from django.db.models.functions import Cast
 
 from crm.customfields.catalog import Catalog, Field, Option
 from crm.customfields.lookups import Lookups
@@ -23,6 +26,7 @@ from crm.models import CustomField, FieldSet, Membership, Role
 from crm.permissions import Perm, permissions_of
 
 CHUNK = 2000
+MAX_DIFFERENT = 20 * MAX_OPTIONS  # so many different values are looked at for options, which they may share
 OWNERS = {FieldSet.Owner.LEAD: "leads.Lead", FieldSet.Owner.CONTACT: "leads.Contact"}
 Place = tuple[int, int]
 
@@ -101,7 +105,7 @@ def plan_conversion(
         if labels:
             labels = clean_labels(labels)
         else:
-            labels, complete = labels_of(actor, old, field, kind, multiple, most)
+            labels, complete = labels_of(actor, fieldset, old, field, kind, multiple, most)
     else:
         labels = None
     stored = definition["settings"]
@@ -115,29 +119,30 @@ def plan_conversion(
 
 
 def labels_of(
-    actor: Membership, old: Field, row: CustomField, kind: str, multiple: bool, most: int | None = None
+    actor: Membership,
+    fieldset: FieldSet,
+    old: Field,
+    row: CustomField,
+    kind: str,
+    multiple: bool,
+    most: int | None = None,
 ) -> tuple[list[str], bool]:
-    """Return an option for each value there is, in the order of the alphabet, and whether all values were looked at."""
+    """Return an option for each value there is, in the order of the alphabet, and whether all values were looked at.
+
+    Of spellings that differ in capitals only, the most used one stays.
+    """
     found: dict[str, str] = {}
-    lookups, looked_at, complete = Lookups(actor.organization), 0, True
-    for chunk in chunks(row):
-        held = [stored for _, _, stored in records(chunk, lock=False, field_id=old.id)]
-        if old.kind.refers_to == "contact":
-            lookups.preload_contacts({item for stored in held for item in many(stored)})
-        for stored in held:
-            for item in many(stored):
-                words = old.kind.to_kind(item, old, lookups, KINDS[kind], actor.zone)
-                for label in _several(words) if multiple and not old.multiple else [words]:
-                    if label := " ".join(label.split()):
-                        found.setdefault(label.casefold(), label)
-        looked_at += len(chunk)
-        if len(found) > MAX_OPTIONS:
-            break
-        if most is not None and looked_at >= most:
-            complete = len(chunk) < CHUNK
-            break
+    lookups = Lookups(actor.organization)
+    held, complete = different_values(fieldset, row, most)
+    if old.kind.refers_to == "contact":
+        lookups.preload_contacts(held)
+    for item in held:
+        words = old.kind.to_kind(item, old, lookups, KINDS[kind], actor.zone)
+        for label in _several(words) if multiple and not old.multiple else [words]:
+            if label := " ".join(label.split()):
+                found.setdefault(label.casefold(), label)
     labels = sorted(found.values(), key=str.casefold)
-    if len(labels) > MAX_OPTIONS:
+    if len(labels) > MAX_OPTIONS or len(held) > MAX_DIFFERENT:
         words = f"There are more than {MAX_OPTIONS:,} different values; a field has at most so many options."
         raise InvalidInput(fields={"options": f"{words} Give the options that are to stay."})
     for problem in option_problems(labels):
@@ -224,3 +229,36 @@ def records(found: Sequence[Place], *, lock: bool, field_id: int) -> Iterator[tu
 
 def _pk(place: Place) -> int:
     return -place[1] or place[0]
+
+
+def different_values(fieldset: FieldSet, row: CustomField, most: int | None = None) -> tuple[list[Any], bool]:
+    """Return the different values that records hold (one of several each), and whether none of them was left out.
+
+    Those that most records hold come first; one more than `MAX_DIFFERENT` at the most. `most`: of so many entries of the
+    index. The database tells them apart, which takes a fraction of the time.
+    """
+    rows = TABLES[KINDS[row.kind].storage].objects.filter(field_id=row.pk).order_by("lead_id", "record_key")
+    complete = most is None or not rows[most : most + 1].exists()
+    if KINDS[row.kind].storage == "ref":  # the index holds the very numbers
+        held = (
+            rows.order_by("v").values_list("v", flat=True).distinct() if complete else rows.values_list("v", flat=True)
+        )
+        return list(dict.fromkeys(held[: MAX_DIFFERENT + 1 if complete else most])), complete
+    owner = OWNERS[FieldSet.Owner(fieldset.owner)]
+    number = -F("record_key") if owner == "leads.Contact" else F("lead_id")
+    numbers = rows.annotate(number=number).values("number")
+    found = apps.get_model(owner).objects.filter(
+        pk__in=numbers if complete else numbers[:most], values__has_key=str(row.pk)
+    )  # fmt: skip
+    counted = found.order_by().values(text=_json_of(row.pk)).annotate(number=Count("pk")).order_by("-number", "text")
+    return [json.loads(text) for text in counted.values_list("text", flat=True)[: MAX_DIFFERENT + 1]], complete
+
+
+def _json_of(field_id: int) -> Any:
+    """Return the JSON of a field's value: as such, a text is never taken for the number it may look like."""
+    if connection.vendor == "postgresql":
+        # Not KeyTransform, which takes digits for a place in a list.
+        key = Cast(Value(str(field_id)), TextField())
+        return Func(F("values"), key, template="(%(expressions)s)::text", arg_joiner=" -> ", output_field=TextField())
+    held = Func(F("values"), Value(f'$."{field_id}"'), function="JSON_EXTRACT")
+    return Func(held, function="JSON_QUOTE", output_field=TextField())
