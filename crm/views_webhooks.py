@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
@@ -18,6 +19,7 @@ from crm.ids import encode
 from crm.models import WebhookDelivery, WebhookSubscription
 from crm.webhooks import subscriptions
 from crm.webhooks.catalogue import SUBSCRIBABLE, choices
+from crm.webhooks.courier import payload
 
 
 class WebhookForm(forms.Form):
@@ -155,6 +157,20 @@ def _context(request: HttpRequest, row: WebhookSubscription) -> dict[str, Any]:
         "next_url": f"{here}?after={cursor}" if cursor else "",
         "first_url": here if request.GET.get("after") else "",
     }
+
+
+@member_page()
+@require_GET
+def webhook_delivery(request: HttpRequest, webhook_id: str, delivery_id: str) -> HttpResponse:
+    """One delivery: what became of it, and the event as it is sent now, as far as the actor may see it."""
+    row = subscriptions.subscription_for(request.actor, webhook_id)
+    delivery = subscriptions.delivery_of(row, delivery_id)
+    body = payload(row, request.actor, [delivery.event])
+    context = {
+        "section": "webhooks", "webhook": row, "delivery": _delivery(delivery),
+        "body": json.dumps(json.loads(body), indent=2, ensure_ascii=False) if body else "",
+    }  # fmt: skip
+    return render(request, "settings/webhook_delivery.html", context)
 
 
 def _delivery(row: WebhookDelivery) -> dict[str, Any]:

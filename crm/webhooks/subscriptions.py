@@ -132,12 +132,18 @@ def pause_failing(row: WebhookSubscription, reason: str) -> None:
 
 def replay(actor: Membership, row: WebhookSubscription, delivery_id: str) -> WebhookDelivery:
     """Send an event again, at once, as a new delivery. Raises `NotFound`, or `Conflict` while the webhook is paused."""
-    old = row.deliveries.select_related("event").filter(pk=ids.decode("whdel", delivery_id)).first()
-    if old is None:
-        raise NotFound("There is no such delivery.")
+    old = delivery_of(row, delivery_id)
     if row.status == PAUSED:
         raise Conflict("The webhook is paused. Resume it first.")
     return WebhookDelivery.objects.create(organization=actor.organization, subscription=row, event=old.event)
+
+
+def delivery_of(row: WebhookSubscription, delivery_id: str) -> WebhookDelivery:
+    """Return one delivery of a subscription, with its event; raises `NotFound`."""
+    found = row.deliveries.select_related("event").filter(pk=ids.decode("whdel", delivery_id)).first()
+    if found is None:
+        raise NotFound("There is no such delivery. Deliveries are kept for 30 days.")
+    return found
 
 
 def deliveries_of(row: WebhookSubscription, cursor: str = "") -> tuple[list[WebhookDelivery], str]:

@@ -390,6 +390,9 @@ def test_the_page_makes_edits_shows_replays_and_deletes(world: World, receiver: 
     assert browser.post(f"{page}deliveries/{delivery.public_id}/replay/").status_code == 302
     deliver()
     assert len(receiver.got) == 2 and receiver.events[0]["id"] == receiver.events[1]["id"]
+    one = browser.get(f"{page}deliveries/{delivery.public_id}/")
+    assert json.loads(one.context["body"]) == json.loads(receiver.got[0][1])
+    assert receiver.events[0]["id"] in one.content.decode() and row.signature_key not in one.content.decode()
     browser.post(f"{page}edit/", {"url": receiver.url, "events": ["lead/merged", "lead/created"]})
     row.refresh_from_db()
     assert {event["action"] for event in row.events} == {"merged", "created"} and row.verify_ssl is False
@@ -408,10 +411,33 @@ def test_the_pages_of_others_are_not_there(world: World, receiver: Receiver) -> 
         browser = Client()
         browser.force_login(member.user)
         page = f"/o/{slug}/settings/webhooks/{theirs['id']}/"
-        assert browser.get(page).status_code == 404
+        for part in ("", f"deliveries/{delivery.public_id}/"):
+            assert browser.get(page + part).status_code == 404
         for part in ("edit/", "status/", "delete/", f"deliveries/{delivery.public_id}/replay/"):
             assert browser.post(page + part, {"status": "paused"}).status_code == 404
     assert (list(WebhookSubscription.unscoped.values()), WebhookDelivery.unscoped.count()) == before
+
+
+def test_a_delivery_shows_whoever_keeps_webhooks_what_they_may_see_not_what_its_owner_may(
+    world: World, receiver: Receiver
+) -> None:
+    listen(Api(world.ours.user), receiver.url)
+    with scope(world.ours.organization):
+        change_field(world.ours, "Qualified", {"view_roles": [world.ours.user.role_id]})
+        log(world, world.ours.user, Qualified="canary")
+        deliver()
+        assert b"canary" in receiver.got[0][1]
+        keeper = world.ours.superuser
+        role = keeper.role
+        role.pk, role.slug, role.name, role.permissions = None, "", "Keeper", ["manage_organization"]
+        role.save()
+        Membership.objects.filter(pk=keeper.pk).update(role=role)
+    row, delivery = WebhookSubscription.unscoped.get(), WebhookDelivery.unscoped.get()
+    for member, seen in ((world.ours.user, True), (keeper, False)):
+        browser = Client()
+        browser.force_login(member.user)
+        page = browser.get(f"/o/ours/settings/webhooks/{row.public_id}/deliveries/{delivery.public_id}/")
+        assert page.status_code == 200 and (b"canary" in page.content) is seen
 
 
 def test_the_list_and_the_log_ask_the_same_whatever_their_length(
