@@ -11,7 +11,7 @@ from django.test import Client
 from activities.services.types import update_type
 from crm import events
 from crm.customfields.catalog import catalog
-from crm.customfields.services import create_field
+from crm.customfields.services import create_field, delete_field
 from crm.errors import InvalidInput, NotAllowed, NotFound
 from crm.members import change_member_role, deactivate_member
 from crm.models import CustomField, Event, FieldSet, Role
@@ -185,6 +185,24 @@ def test_a_role_that_lost_its_fields_sees_nothing_rather_than_everything(ours: T
     ours.user.role.refresh_from_db()
     assert names(ours.user) == []
     assert "no field says who a lead is assigned to" in can_view_lead(ours.user, ours.leads[0]).reason
+
+
+def test_a_field_by_which_a_role_sees_leads_is_not_deleted(ours: Tenant) -> None:
+    role = limited(ours, sees_unassigned=True)
+    field = CustomField.objects.get(pk=role.visibility_fields[0])
+    fieldset = FieldSet.objects.get(owner=FieldSet.Owner.LEAD)
+    for word in (field.name, None):
+        with pytest.raises(InvalidInput) as refused:
+            delete_field(ours.admin, fieldset, field, word)
+        assert refused.value.fields == {
+            "confirm_name": f"By {field.name}, the role Own leads sees the leads assigned to them. Choose another field there first."
+        }
+    field.refresh_from_db()
+    assert field.deleted_at is None and names(ours.user) == ["Acme", "Cyberdyne"]
+    update_role(ours.admin, role, {"visibility_fields": []})
+    delete_field(ours.admin, fieldset, field, field.name)
+    field.refresh_from_db()
+    assert field.deleted_at is not None
 
 
 def test_only_member_fields_of_leads_can_say_who_a_lead_is_assigned_to(ours: Tenant) -> None:

@@ -5,8 +5,8 @@ places · `conversions`: another kind; `conversion_plans`, `conversion_previews`
 one form for another · `changes`: what all of them stand on.
 """
 
-from crm.customfields.services.changes import field_for, schema_change, use_for
-from crm.customfields.services.conversion_plans import possible_kinds, roles_seeing_by
+from crm.customfields.services.changes import field_for, roles_seeing_by, schema_change, use_for
+from crm.customfields.services.conversion_plans import possible_kinds
 from crm.customfields.services.conversion_previews import Preview, Progress, conversions_of, preview_conversion
 from crm.customfields.services.conversions import convert_field
 from crm.customfields.services.copies import copy_fields

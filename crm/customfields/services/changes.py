@@ -12,8 +12,9 @@ from crm import ids
 from crm.customfields.catalog import Catalog, catalog, touch_schema
 from crm.errors import InvalidInput, NotFound, PlanLimitReached
 from crm.events import current_door
+from crm.fieldkinds import KINDS
 from crm.models import CustomField, FieldSet, FieldUse, Membership, Organization, Role
-from crm.permissions import Perm, authorize, has
+from crm.permissions import Perm, authorize, has, permissions_of
 from crm.plans import MAX_FIELDS_PER_TYPE
 
 
@@ -98,3 +99,23 @@ def clean_roles(key: str, role_ids: Iterable[int]) -> list[int]:
     if unknown := chosen - slugs.keys():
         raise InvalidInput(fields={key: f"There is no role with the id {sorted(unknown, key=str)[0]}."})
     return sorted(chosen | {pk for pk, slug in slugs.items() if slug == "admin"})
+
+
+def require_no_role_sees_by(field: CustomField, key: str) -> None:
+    """Raise `InvalidInput` (at `key`) for a field that decides which leads a role sees."""
+    if names := [role.name for role in roles_seeing_by(field)]:
+        who = f"the role {names[0]} sees" if len(names) == 1 else f"the roles {', '.join(names)} see"
+        raise InvalidInput(
+            fields={key: f"By {field.name}, {who} the leads assigned to them. Choose another field there first."}
+        )
+
+
+def roles_seeing_by(field: CustomField) -> list[Role]:
+    """Return the roles that see only the leads where this field (or another one) holds them.
+
+    Without the field they would see others than before: fewer, or as unassigned those that belong to somebody.
+    """
+    if KINDS[field.kind].refers_to != "user":
+        return []
+    rows = Role.objects.order_by("pk")
+    return [row for row in rows if field.pk in row.visibility_fields and Perm.VIEW_ALL_LEADS not in permissions_of(row)]

@@ -16,14 +16,13 @@ from django.db.models.functions import Cast
 
 from crm.customfields.catalog import Catalog, Field, Option
 from crm.customfields.lookups import Lookups
-from crm.customfields.services.changes import authorize_definitions, require_own
+from crm.customfields.services.changes import authorize_definitions, require_no_role_sees_by, require_own
 from crm.customfields.services.definitions import clean_definition
 from crm.customfields.services.options import MAX_OPTIONS, clean_labels, option_problems
 from crm.customfields.values import TABLES
 from crm.errors import InvalidInput
 from crm.fieldkinds import KINDS, FieldKind, InvalidValue, many, split_several
-from crm.models import CustomField, FieldSet, Membership, Role
-from crm.permissions import Perm, permissions_of
+from crm.models import CustomField, FieldSet, Membership
 
 CHUNK = 2000
 MAX_DIFFERENT = 20 * MAX_OPTIONS  # so many different values are looked at for options, which they may share
@@ -62,22 +61,7 @@ def require_convertible(actor: Membership, fieldset: FieldSet, field: CustomFiel
         raise InvalidInput(fields={"kind": f"The kind of a {whose} is fixed once it is made. Add a new field instead."})
     if kind == field.kind:
         raise InvalidInput(fields={"kind": f"{field.name} is of this kind already. Choose another one."})
-    if names := [role.name for role in roles_seeing_by(field)]:
-        who = f"the role {names[0]} sees" if len(names) == 1 else f"the roles {', '.join(names)} see"
-        raise InvalidInput(
-            fields={"kind": f"By {field.name}, {who} the leads assigned to them. Choose another field there first."}
-        )
-
-
-def roles_seeing_by(field: CustomField) -> list[Role]:
-    """Return the roles that see only the leads where this field (or another one) holds them.
-
-    Without the field they would see others than before: fewer, or as unassigned those that belong to somebody.
-    """
-    if KINDS[field.kind].refers_to != "user":
-        return []
-    rows = Role.objects.order_by("pk")
-    return [row for row in rows if field.pk in row.visibility_fields and Perm.VIEW_ALL_LEADS not in permissions_of(row)]
+    require_no_role_sees_by(field, "kind")
 
 
 def plan_conversion(

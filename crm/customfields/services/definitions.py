@@ -15,6 +15,7 @@ from crm.customfields.services.changes import (
     authorize_definitions,
     clean_roles,
     next_position,
+    require_no_role_sees_by,
     require_own,
     require_room,
     schema_change,
@@ -132,10 +133,13 @@ def update_field(actor: Membership, fieldset: FieldSet, field: CustomField, chan
 def delete_field(actor: Membership, fieldset: FieldSet, field: CustomField, confirm_name: str | None) -> None:
     """Delete a field with its values. `confirm_name` must be its name (None from doors that confirm otherwise).
 
-    It is gone for everybody at once; a job removes the values behind it.
+    It is gone for everybody at once; a job removes the values behind it. Raises `InvalidInput` for a lead's field by which a
+    role sees its leads.
     """
     authorize_definitions(actor)
     require_own(field)
+    if fieldset.owner == FieldSet.Owner.LEAD:
+        require_no_role_sees_by(field, "confirm_name")
     if confirm_name is not None and confirm_name.strip() != field.name:
         raise InvalidInput(fields={"confirm_name": f"Type “{field.name}” exactly to delete the field."})
     with schema_change(actor):
