@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,8 +18,9 @@ from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput
 from crm.fieldkinds import normal_phone
 from crm.models import Membership
-from leads.models import LeadStatus
-from leads.queries import smart_views_for
+from crm.permissions import can_view_field
+from leads.models import LeadStatus, SmartView
+from leads.queries import smart_views_for, statuses
 
 _TOKEN = re.compile(
     r'\s*(?:(?P<op>[()]|>=|<=|!=|>|<|:|=)|"(?P<quoted>(?:[^"\\]|\\.)*)"|'
@@ -124,6 +126,14 @@ class _Reader:
         self.sort = ""
         self.part: tuple[int, int] | None = None
 
+    @cached_property
+    def statuses(self) -> list[LeadStatus]:
+        return statuses()
+
+    @cached_property
+    def views(self) -> list[SmartView]:
+        return smart_views_for(self.actor)
+
     def peek(self, ahead: int = 0) -> Any:
         index = self.at + ahead
         return self.tokens[index] if index < len(self.tokens) else None
@@ -162,14 +172,25 @@ class _Reader:
         return {"type": "and", "queries": found}
 
     def term(self, of: str) -> dict[str, Any] | None:
+        turned = False
+        while self._turns():
+            turned = not turned
+        found = self._plain(of)
+        return {"type": "and", "queries": [found], "negate": True} if turned and found is not None else found
+
+    def _turns(self) -> bool:
+        """Take a `not`, or the `-` before a word; returns whether there was one."""
         if self._is_word("not"):
             self.take()
-            return self._not(of)
-        kind, text = self.take()
+            return True
+        kind, text = self.peek() or ("", "")
         if kind == "word" and len(text) > 1 and text.startswith("-") and not text[1].isdigit():
-            self.at -= 1
             self.tokens[self.at] = (kind, text[1:])
-            return self._not(of)
+            return True
+        return False
+
+    def _plain(self, of: str) -> dict[str, Any] | None:
+        kind, text = self.take()
         if (kind, text) == ("op", "("):
             inner = self.any(of)
             self._close()
@@ -226,10 +247,6 @@ class _Reader:
             if depth == 0:
                 return
 
-    def _not(self, of: str) -> dict[str, Any] | None:
-        inner = self.term(of)
-        return None if inner is None else {"type": "and", "queries": [inner], "negate": True}
-
     def _close(self) -> None:
         if self.peek() != ("op", ")"):
             raise InvalidInput(fields={"query": "A closing parenthesis is missing."})
@@ -280,10 +297,9 @@ class _Reader:
         return _field(name, {"type": "exists"} if given == "*" else {"type": "text", "value": given, "mode": mode}, of)
 
     def _status(self, operator: str, given: str) -> dict[str, Any]:
-        status = (
-            LeadStatus.objects.filter(label__iexact=given).first()
-            or LeadStatus.objects.filter(pk=ids.decode("stat", given)).first()
-        )
+        wanted = given.casefold()
+        found = [row for row in self.statuses if row.label.casefold() == wanted]
+        status = next(iter(found or [row for row in self.statuses if row.public_id == given]), None)
         if status is None:
             return dict(NOTHING)
         return _field(
@@ -305,7 +321,7 @@ class _Reader:
         return {"type": "or", "queries": [own, self._point("url")(operator, given)]}
 
     def _in_view(self, operator: str, given: str) -> dict[str, Any]:
-        for view in smart_views_for(self.actor):
+        for view in self.views:
             if given == view.public_id or given.casefold() == view.name.casefold():
                 return {"type": "saved_search", "saved_search_id": view.public_id}
         raise InvalidInput(fields={"query": f"There is no Smart View “{given[:60]}”."})
@@ -358,7 +374,7 @@ class _Reader:
         return next((f for f in catalog(self.actor.organization).fields.values() if f.builtin == key), None)
 
     def _custom(self, name: str, operator: str, given: str) -> dict[str, Any]:
-        uses = catalog(self.actor.organization).lead_uses
+        uses = [use for use in catalog(self.actor.organization).lead_uses if can_view_field(self.actor, use)]
         plain = name.casefold().replace("_", " ")
         for use in uses:
             if name == use.field.public_id or use.field.name.casefold() in (name.casefold(), plain):
