@@ -45,6 +45,16 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_login_redirect_url(self, request: HttpRequest) -> str:
         return reverse("home")
 
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """After a first password, which people choose on their way in, go to work; after a change, stay."""
+        first = request.resolver_match and request.resolver_match.url_name == "account_set_password"
+        return reverse("home") if first else super().get_password_change_redirect_url(request)
+
+    def set_password(self, user: User, password: str) -> None:
+        """A new password ends all sessions but the one it was chosen in."""
+        super().set_password(user, password)
+        end_sessions(user, keep=self.request.session.session_key)
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Name the site by our own settings: what a request says of its Host never reaches a mail."""
         site = SimpleNamespace(name=settings.SITE_NAME, domain=settings.BASE_URL)
@@ -170,9 +180,9 @@ def sign_in(request: HttpRequest, user: Any) -> HttpResponse:
     return perform_login(request, user, email_verification="none", redirect_url=reverse("home"))
 
 
-def end_sessions(user: User) -> int:
-    """Sign the user out of every browser; returns of how many."""
-    sessions = list(UserSession.objects.filter(user=user))
+def end_sessions(user: User, keep: str | None = None) -> int:
+    """Sign the user out of every browser but the one whose session key is `keep`; returns of how many."""
+    sessions = list(UserSession.objects.filter(user=user).exclude(session_key=keep or ""))
     for session in sessions:
         session.end()
     return len(sessions)

@@ -6,7 +6,9 @@ PORT                    default: 8000 (used for the base URL printed by commands
 BASE_URL                default: http://localhost:PORT; absolute links are built from it, never from the Host header
 SECRET_KEY              made and kept in DATA_DIR when absent
 ALLOWED_HOSTS           comma separated; default: localhost and loopback, plus the host of BASE_URL
+BEHIND_PROXY            how many proxies stand in front and set X-Forwarded-For and X-Forwarded-Proto; default: 0
 EMAIL_URL               default: messages are written to DATA_DIR/mail
+DEFAULT_FROM_EMAIL      who mails are from; default: Touchpoint <touchpoint@localhost>
 WEBHOOK_ALLOW_PRIVATE   1 lets webhooks reach private addresses
 API_RATE_LIMIT          requests a second per API key on average; default: 100; 0 lifts the limit
 DEBUG                   off
@@ -165,7 +167,7 @@ ACCOUNT_FORMS = {
 }
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # the other sessions end: crm.accounts
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 SITE_NAME = "Touchpoint"
 MFA_ADAPTER = "crm.accounts.SecondStepAdapter"
@@ -198,7 +200,10 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = False
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+# Each proxy adds the address it was called from. Without counting them all visitors would share one throttle.
+BEHIND_PROXY = env("BEHIND_PROXY", default="") or "0"
+ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY) if BEHIND_PROXY.isdecimal() else int(env.bool("BEHIND_PROXY"))
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,6 +199,26 @@ def test_the_mailed_reset_link_is_built_from_the_base_url(ours: Tenant, settings
     assert "evil.example" not in mail.outbox[-1].body
 
 
+def test_mails_about_passwords_say_what_to_do(ours: Tenant, settings: Any) -> None:
+    browser = Client()
+    browser.post("/accounts/password/reset/", {"email": ours.user.user.email})
+    asked = mail.outbox[-1]
+    assert asked.subject == "Choose a new password for Touchpoint"
+    assert asked.body.startswith(f"Hello,\n\nSomebody asked for a new password for {ours.user.user.email}.")
+    link = re.search(r"/accounts/password/reset/key/\S+", str(asked.body))
+    assert link
+    page = browser.get(link.group(), follow=True)
+    chosen = {"password1": "a longer one, chosen now", "password2": "a longer one, chosen now"}
+    browser.post(page.request["PATH_INFO"], chosen)
+    told = mail.outbox[-1]
+    assert told.to == [ours.user.user.email] and "Your account was changed:" in told.body
+    assert "It was done from 127.0.0.1" in told.body and told.body.endswith(f"Touchpoint, {settings.BASE_URL}")
+    browser.post("/accounts/password/reset/", {"email": "nobody@ours.example"})
+    unknown = mail.outbox[-1]
+    assert unknown.to == ["nobody@ours.example"] and "sign up" not in unknown.body.lower()
+    assert "ask an admin of your organization to invite you" in unknown.body
+
+
 # --- roles and removal ------------------------------------------------------------------------------------------------
 def test_the_last_admin_keeps_the_role_and_stays(ours: Tenant) -> None:
     before = state()
@@ -233,6 +257,47 @@ def test_signing_out_ends_every_browser(ours: Tenant) -> None:
     for browser in browsers:
         assert browser.get("/o/ours/leads/").status_code == 302
     assert not UserSession.objects.filter(user=ours.user.user).exists()
+
+
+def test_a_new_password_ends_every_session_but_the_one_it_was_chosen_in(ours: Tenant) -> None:
+    here, elsewhere = signed_in(ours.user), signed_in(ours.user)
+    chosen = {"password1": "a longer one, chosen now", "password2": "a longer one, chosen now"}
+    here.post("/accounts/password/change/", {"oldpassword": PASSWORD, **chosen})
+    assert here.get("/o/ours/leads/").status_code == 200
+    assert elsewhere.get("/o/ours/leads/").status_code == 302
+    assert here.get("/accounts/sessions/").status_code == 200
+    assert UserSession.objects.get(user=ours.user.user).session_key == here.session.session_key
+
+
+def test_the_first_password_leads_to_work(ours: Tenant) -> None:
+    """Somebody who was invited chooses it on their way in."""
+    link = accounts.make_sign_in_link(add_member(ours.admin, "new@ours.example", role()).user)
+    browser = Client()
+    browser.post(f"/sign-in/{token(link)}/")
+    chosen = {"password1": "a longer one, chosen now", "password2": "a longer one, chosen now"}
+    assert browser.post("/accounts/password/set/", chosen)["Location"] == "/"
+    assert browser.get("/o/ours/leads/").status_code == 200
+
+
+def test_visitors_behind_a_proxy_do_not_share_a_throttle(ours: Tenant, settings: Any) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    browser, path = Client(), "/accounts/login/"
+    wrong = [{"login": f"x{number}@ours.example", "password": "wrong"} for number in range(40)]
+    answers = [browser.post(path, given, headers={"x-forwarded-for": "9.9.9.9, 5.5.5.5"}) for given in wrong]
+    assert "Try again in a few minutes." in answers[-1].content.decode()
+    assert answers[0].status_code == 200 and answers[-1].status_code == 429, (
+        "only the last address was seen by the proxy"
+    )
+    right = {"login": ours.user.user.email, "password": PASSWORD}
+    assert browser.post(path, right, headers={"x-forwarded-for": "9.9.9.9, 6.6.6.6"}).status_code == 302
+
+
+@pytest.mark.parametrize(("said", "proxies"), [("", "0"), ("0", "0"), ("1", "1"), ("2", "2"), ("on", "1")])
+def test_the_operator_says_how_many_proxies_there_are(said: str, proxies: str, tmp_path: Path) -> None:
+    code = "from crm import settings as s; print(s.ALLAUTH_TRUSTED_PROXY_COUNT, bool(s.SECURE_PROXY_SSL_HEADER))"
+    given = {**os.environ, "DATA_DIR": str(tmp_path), "BEHIND_PROXY": said}
+    printed = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True).stdout
+    assert printed.split() == [proxies, str(proxies != "0")]
 
 
 def test_an_admin_does_not_sign_people_out_of_other_organizations(ours: Tenant, world: World) -> None:
