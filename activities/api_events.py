@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,20 +19,26 @@ _UNTOLD = frozenset(("updated_by", "updated_by_name", "date_updated"))
 
 
 @rebuilds("activity")
-def _gone_activity(request: HttpRequest, gone: Event) -> dict[str, Any]:
+def _gone_activities(request: HttpRequest, gone: Sequence[Event]) -> dict[int, dict[str, Any]]:
+    types = type_catalog(request.organization)
+    told = [row for row in gone if types.get((row.before or {}).get("type_id") or 0) is not None]
+    shown = activities_json(request, [_gone_activity(request, row) for row in told])
+    return {
+        row.pk: {key: value for key, value in keys.items() if key not in _UNTOLD}
+        for row, keys in zip(told, shown, strict=True)
+    }
+
+
+def _gone_activity(request: HttpRequest, gone: Event) -> Activity:
     state = gone.before or {}
-    if type_catalog(request.organization).get(state.get("type_id") or 0) is None:
-        return {}
     moments = {
         key: datetime.fromisoformat(state[key]) if state[key] else None
         for key in ("date_created", "activity_at", "published_at", "pinned_at")
     }
     # What was typed into a draft and not saved as values was its author's alone: it is not told.
-    activity = Activity(
+    return Activity(
         pk=gone.object_id, organization=request.organization, lead_id=gone.lead_id, date_updated=gone.date_created,
         values={key.removeprefix("custom."): value for key, value in state.items() if key.startswith("custom.")},
         **{key: state[key] for key in ("type_id", "status", "user_id", "contact_id", "created_by_id", "external_id")},
         **moments,
     )  # fmt: skip
-    shown = activities_json(request, [activity])[0]
-    return {key: value for key, value in shown.items() if key not in _UNTOLD}

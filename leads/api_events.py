@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -53,6 +53,10 @@ def _known(shown: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @rebuilds("lead")
+def _gone_leads(request: HttpRequest, gone: Sequence[Event]) -> dict[int, dict[str, Any]]:
+    return {row.pk: _gone_lead(request, row) for row in gone}
+
+
 def _gone_lead(request: HttpRequest, gone: Event) -> dict[str, Any]:
     told = _told(gone)
     lead = Lead(
@@ -65,6 +69,10 @@ def _gone_lead(request: HttpRequest, gone: Event) -> dict[str, Any]:
 
 
 @rebuilds("contact")
+def _gone_contacts(request: HttpRequest, gone: Sequence[Event]) -> dict[int, dict[str, Any]]:
+    return {row.pk: _gone_contact(request, row) for row in gone}
+
+
 def _gone_contact(request: HttpRequest, gone: Event) -> dict[str, Any]:
     told = _told(gone)
     parts = {key: told[key] for key in ("name", "title", "emails", "phones", "urls")}
@@ -73,7 +81,13 @@ def _gone_contact(request: HttpRequest, gone: Event) -> dict[str, Any]:
 
 
 @rebuilds("task")
-def _gone_task(request: HttpRequest, gone: Event) -> dict[str, Any]:
+def _gone_tasks(request: HttpRequest, gone: Sequence[Event]) -> dict[int, dict[str, Any]]:
+    # Their leads may be gone as well.
+    names = dict(Lead.objects.filter(pk__in={row.lead_id for row in gone}).values_list("pk", "name"))
+    return {row.pk: _gone_task(request, row, names.get(row.lead_id or 0)) for row in gone}
+
+
+def _gone_task(request: HttpRequest, gone: Event, lead_name: str | None) -> dict[str, Any]:
     told = _told(gone)
     if "is_complete" not in told:
         return {}
@@ -82,16 +96,8 @@ def _gone_task(request: HttpRequest, gone: Event) -> dict[str, Any]:
         due_date=date.fromisoformat(told["date"]) if told["date"] else None,
         assigned_to_id=ids.decode("user", told["assigned_to"] or ""), done_at=gone.date_created if told["is_complete"] else None,
     )  # fmt: skip
-    task.lead = Lead(pk=gone.lead_id, name=_lead_name(request, gone.lead_id))
+    task.lead = Lead(pk=gone.lead_id, name=lead_name)
     return _known(task_json(request, task), told)
-
-
-def _lead_name(request: HttpRequest, number: int | None) -> str | None:
-    """Return the name of a lead that may be gone; each is looked up once per request."""
-    known: dict[int | None, str | None] = request.__dict__.setdefault("names_of_leads", {})
-    if number not in known:
-        known[number] = Lead.objects.filter(pk=number).values_list("name", flat=True).first()
-    return known[number]
 
 
 @settles("lead")

@@ -54,10 +54,11 @@ def prefix_of(object_type: str) -> str:
 
 @dataclass
 class _Story:
-    """What is known of the objects of a page: what they are now, and all their events since."""
+    """What is known of the objects of a page: what they are now, all their events since, and what they were at their end."""
 
     events: dict[Key, list[Event]] = field(default_factory=lambda: defaultdict(list))
     objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    ends: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def gone(self, key: Key) -> Event | None:
         return next((row for row in reversed(self.events[key]) if row.action == "deleted"), None)
@@ -95,7 +96,7 @@ def head_of(row: Event) -> Event:
 
 
 def _tell(request: HttpRequest, rows: Sequence[Event]) -> _Story:
-    story, by_type = _Story(), defaultdict(set)
+    story, by_type, gone = _Story(), defaultdict(set), defaultdict(list)
     for row in rows:
         if not _is_about_many(row):
             by_type[row.object_type].add(row.object_id)
@@ -107,6 +108,10 @@ def _tell(request: HttpRequest, rows: Sequence[Event]) -> _Story:
     related = [row for row in found if not _is_about_many(row)] if by_type else []
     for row in sorted({row.pk: row for row in (*related, *rows)}.values(), key=lambda row: row.pk):
         story.events[row.object_type, row.object_id].append(row)
+        if row.action == "deleted" and row.before and (rebuild := rebuilder_of(row.object_type)):
+            gone[rebuild].append(row)
+    for rebuild, ends in gone.items():
+        story.ends |= rebuild(request, ends)
     for object_type, numbers in by_type.items():
         if render := renderer_of(object_type):
             for number, shown in render(request, sorted(numbers), None).items():
@@ -168,7 +173,7 @@ def _event_json(request: HttpRequest, story: _Story, group: Sequence[Event], who
         if now and again:
             now["last_published_at"] = stamp(row.date_created)
         if row.action == "deleted":
-            previous = _gone(request, row)
+            previous = _gone(request, story, row)
         elif _changes(row):
             previous = {key: was.get(key) for key in changed}
     prefix = "" if _is_about_many(row) else prefix_of(row.object_type)
@@ -227,7 +232,7 @@ def _as_of(request: HttpRequest, story: _Story, row: Event) -> dict[str, Any]:
     if key in story.objects:
         found = dict(story.objects[key])
     elif gone := story.gone(key):
-        found = _gone(request, gone)
+        found = _gone(request, story, gone)
     else:
         return _whole(request, row, row.after)
     for later in reversed(story.events[key]):
@@ -239,11 +244,9 @@ def _as_of(request: HttpRequest, story: _Story, row: Event) -> dict[str, Any]:
     return settled(request, row.object_type, found)
 
 
-def _gone(request: HttpRequest, end: Event) -> dict[str, Any]:
+def _gone(request: HttpRequest, story: _Story, end: Event) -> dict[str, Any]:
     """Return an object as it was when it was deleted."""
-    rebuild = rebuilder_of(end.object_type)
-    found = rebuild(request, end) if rebuild and end.before else {}
-    return found or _whole(request, end, end.before)
+    return dict(story.ends.get(end.pk) or _whole(request, end, end.before))
 
 
 def _whole(request: HttpRequest, row: Event, state: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +52,13 @@ def gate_of(object_type: str) -> Gate | None:
     return _gates.get(object_type) or _gates.get(object_type.partition(".")[0])
 
 
-# What a gone object looked like in the API's answers, made of the event of its end, which keeps its last state.
-Rebuilder = Callable[[HttpRequest, "Event"], dict[str, Any]]
+# What gone objects looked like in the API's answers, by the row id of the event of their end, which keeps the last state.
+Rebuilder = Callable[[HttpRequest, "Sequence[Event]"], dict[int, dict[str, Any]]]
 _rebuilders: dict[str, Rebuilder] = {}
 
 
 def rebuilds(object_type: str) -> Callable[[Rebuilder], Rebuilder]:
-    """Register who shows the deleted objects of a family. Keys that the log does not tell of are left out."""
+    """Register who shows the deleted objects of a family, many at once. Keys that the log does not tell of are left out."""
 
     def decorate(function: Rebuilder) -> Rebuilder:
         _rebuilders[object_type] = function

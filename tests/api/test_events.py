@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from crm import events
 from crm.models import Event
 from crm.tenancy import scope
+from leads.services import create_lead, create_task, delete_lead, delete_task
 from tests.api.conftest import Api
 from tests.factories import World, change_field
 
@@ -218,3 +220,21 @@ def test_a_new_order_names_none_of_the_ordered(api: Api) -> None:
     ordered = api.get("event/?object_type=custom_fields.lead")["data"][0]
     assert (ordered["action"], ordered["object_id"]) == ("updated", None)
     assert ordered["data"]["order"][:2] == [made[1], made[0]]
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_many_ends_cost_no_more_than_one(api: Api, world: World, number: int, django_assert_num_queries: Any) -> None:
+    with scope(world.ours.organization), events.door("import", meta={"import_id": "imp_1"}):
+        for place in range(number):
+            stays, goes = (
+                create_lead(world.ours.admin, name=f"{name} {place}", source="import") for name in ("Stays", "Goes")
+            )
+            delete_task(world.ours.admin, create_task(world.ours.admin, stays, text="Call"))
+            delete_lead(world.ours.admin, goes)
+    api.get("event/")
+    with django_assert_num_queries(6):
+        tasks = api.get("event/?action=deleted&object_type=task.lead")["data"]
+    assert {row["previous_data"]["lead_name"] for row in tasks} == {f"Stays {place}" for place in range(number)}
+    with django_assert_num_queries(5):
+        entries = api.get("event/?action=deleted&object_type=activity.created")["data"]
+    assert [row["previous_data"]["import_id"] for row in entries] == ["imp_1"] * number
