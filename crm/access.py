@@ -53,6 +53,13 @@ def member_page(perm: Perm | None = None) -> Callable[[View], View]:
             actor = membership_for(request.user, slug)
             if actor is None:
                 raise Http404
+            # A page that outlived its session, and somebody else signed in meanwhile: nothing is done in their name.
+            if request.headers.get("X-Member", actor.user.public_id) != actor.user.public_id:
+                return HttpResponse(
+                    f"{actor.user.full_name} is signed in here now. What you typed is kept in this browser: sign in as "
+                    "yourself in another tab, then go on here.",
+                    status=401, content_type="text/plain; charset=utf-8",
+                )  # fmt: skip
             request.actor = actor
             request.organization = actor.organization
             zone = zone_of(actor)
@@ -82,8 +89,9 @@ def public_page(view: View) -> View:
 def _sign_in_first(request: HttpRequest) -> HttpResponse:
     if getattr(request, "htmx", None) or request.headers.get("Accept") == "application/json":
         return HttpResponse(
-            "Your session has ended. Sign in again; what you typed is kept in this browser.", status=401
-        )
+            "Your session has ended. Your text is kept in this browser: sign in again in another tab, then go on here.",
+            status=401, content_type="text/plain; charset=utf-8",
+        )  # fmt: skip
     return redirect_to_login(request.get_full_path())
 
 

@@ -56,6 +56,11 @@ class Shell:
         return MemberLabel(user.full_name, initials, user.email, self._request.actor.role.name)
 
     @property
+    def member_id(self) -> str:
+        """The `user_` id of who this page belongs to; its requests say it, see `crm.access`."""
+        return str(self._request.actor.user.public_id)
+
+    @property
     def organizations(self) -> list[OrganizationLink]:
         from crm.models import Organization
 

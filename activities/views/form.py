@@ -106,6 +106,7 @@ def _form_page(
         "autosave_url": autosave if activity is None or activity.is_draft else "",
         "revision": activity.revision if activity else "",
         "mark": get_random_string(20),
+        "unsaved": request.method == "POST",
         "refusal": refusal,
         "theirs": theirs or [],
         "cancel_url": reverse("leads:page", args=[slug, lead.public_id]),

@@ -1,7 +1,10 @@
 // Autosaved drafts. A form marked data-activity-form is saved a second after the last change, on blur, and on leaving the
-// page. What cannot reach the server stays in this browser and is offered the next time the form is opened.
+// page. What cannot reach the server, and changes of a published activity until they are saved, stay in this browser and
+// are offered the next time the form is opened.
+const { button, drop, headers, put, show, take, when } = window.touchpointKept;
+
 const PAUSE = 1000;
-const PREFIX = "touchpoint:draft:";
+const AGAIN = 5000;
 const states = new WeakMap();
 
 function start(form) {
@@ -22,13 +25,27 @@ function start(form) {
     if (event.target !== form) return;
     event.preventDefault();
     clearTimeout(state.timer);
+    state.timer = 0;
+    // The focus leaves the form with the answer: that is no blur to save at.
+    state.publishing = true;
     Promise.resolve(state.running).then(() => event.detail.issueRequest(true));
   });
   form.addEventListener("htmx:afterRequest", (event) => {
-    if (event.target === form && event.detail.successful) { state.done = true; forget(state); }
-    if (event.target === form && !event.detail.successful && !event.detail.xhr?.status) keep(state, "The server cannot be reached.");
+    if (event.target !== form) return;
+    const { status } = event.detail.xhr || {};
+    // Not `successful`: htmx does not say so of an answer that leads to another page.
+    if (status >= 200 && status < 400) { state.done = true; forget(state); }
+    else if (form.isConnected) {
+      state.publishing = false;
+      const why = { 0: "The server cannot be reached. Your text is kept in this browser.", 401: event.detail.xhr?.responseText };
+      keep(state, why[status || 0] || "Not published. Your text is kept in this browser.");
+      state.timer = setTimeout(() => save(state), AGAIN);
+    }
   });
   offer(state);
+  // A form that came back refused holds what was typed last; no save has seen that.
+  if (form.dataset.unsaved) { state.sent = ""; changed(state); }
+  show();
   const first = form.querySelector("[data-focus], .is-invalid, input:not([type=hidden]), select, textarea");
   if (first && !document.querySelector("dialog[open]")) first.focus({ preventScroll: false });
 }
@@ -39,7 +56,7 @@ function snapshot(form) {
 }
 
 function changed(state) {
-  if (!state.form.dataset.autosave || state.done) return;
+  if (state.done) return;
   clearTimeout(state.timer);
   state.timer = setTimeout(() => save(state), PAUSE);
 }
@@ -52,8 +69,15 @@ function save(state, keepalive = false) {
   clearTimeout(state.timer);
   state.timer = 0;
   const { form } = state;
-  if (!form.dataset.autosave || state.done) return null;
+  if (state.done) return null;
   const now = snapshot(form);
+  if (state.publishing) { if (keepalive) remember(state); return state.running; }
+  // Changes of what is published wait for the button.
+  if (!form.dataset.autosave) {
+    if (now === state.sent) forget(state);
+    else keep(state, "Not saved yet. Your changes are kept in this browser.", false);
+    return null;
+  }
   // Between two versions the person decides; until then the text is kept here.
   if (state.conflict) { remember(state); return null; }
   if (now === state.sent || now === state.flying) return state.running;
@@ -63,19 +87,20 @@ function save(state, keepalive = false) {
   body.set("draft", form.dataset.draft || "");
   // Saves that overtake each other are put in order by the server.
   body.set("seq", ++state.saves);
+  body.delete("csrfmiddlewaretoken");
   state.flying = now;
   remember(state);
   say(state, "Saving …");
   state.running = fetch(form.dataset.autosave, {
     method: "POST", body, keepalive, credentials: "same-origin", redirect: "manual",
-    headers: { Accept: "application/json", "X-CSRFToken": body.get("csrfmiddlewaretoken") },
+    headers: { Accept: "application/json", ...headers() },
   })
     .then(async (response) => {
       if (response.status === 204) { state.sent = now; say(state, ""); forget(state); return; }
       if (response.status === 409) return conflict(state, await response.json());
       const isJson = (response.headers.get("Content-Type") || "").includes("json");
       if (response.type === "opaqueredirect" || response.status === 401 || (response.status === 403 && !isJson)) {
-        return keep(state, "Your session has ended. Your text is kept in this browser; sign in again to go on.");
+        return keep(state, response.status === 401 ? await response.text() : "Your session has ended. Your text is kept in this browser: sign in again in another tab, then go on here.");
       }
       if (!response.ok) {
         const answer = await response.json().catch(() => ({}));
@@ -83,11 +108,14 @@ function save(state, keepalive = false) {
       }
       const answer = await response.json();
       state.sent = now;
-      adopt(form, answer);
       forget(state);
+      adopt(form, answer);
       say(state, `Saved as draft ${answer.saved_at}${answer.note ? `. ${answer.note}` : ""}`);
     })
-    .catch(() => keep(state, "The server cannot be reached. Your text is kept in this browser."))
+    .catch(() => {
+      keep(state, "The server cannot be reached. Your text is kept in this browser.");
+      state.timer ||= setTimeout(() => form.isConnected && save(state), AGAIN);
+    })
     .finally(() => {
       state.running = null;
       state.flying = "";
@@ -99,6 +127,7 @@ function save(state, keepalive = false) {
 function adopt(form, answer) {
   form.dataset.revision = answer.revision;
   form.dataset.draft = answer.id;
+  form.dataset.key = form.dataset.key.replace(/[^/]*$/, answer.id);
   form.dataset.autosave = answer.url;
   form.setAttribute("action", answer.action);
   form.setAttribute("hx-post", answer.action);
@@ -116,37 +145,42 @@ function say(state, text, failed = false) {
 
 // --- what could not be sent ------------------------------------------------------------------------------------------
 function remember(state) {
-  try { localStorage.setItem(PREFIX + state.form.dataset.key, JSON.stringify({ at: Date.now(), values: snapshot(state.form) })); } catch { /* a full store loses nothing that the server has */ }
+  put(state.form, snapshot(state.form));
 }
 
-function keep(state, text) {
+function keep(state, text, failed = true) {
   remember(state);
-  say(state, text, true);
+  say(state, text, failed);
 }
 
 function forget(state) {
-  localStorage.removeItem(PREFIX + state.form.dataset.key);
+  drop(state.form.dataset.key);
 }
 
 function offer(state) {
-  const kept = JSON.parse(localStorage.getItem(PREFIX + state.form.dataset.key) || "null");
-  const box = state.form.querySelector("[data-draft-offer]");
-  if (!kept || !box || kept.values === snapshot(state.form)) return;
-  box.textContent = `Text typed ${new Date(kept.at).toLocaleString()} did not reach the server. `;
-  box.append(
-    button("Take it", () => { fill(state.form, JSON.parse(kept.values)); box.hidden = true; changed(state); }),
+  const { form } = state;
+  const kept = take(form);
+  const box = form.querySelector("[data-draft-offer]");
+  if (!kept || !box || kept.values === snapshot(form)) return;
+  const put = (text, ...buttons) => {
+    box.textContent = text;
+    box.append(...buttons);
+    box.hidden = false;
+  };
+  put(
+    kept.edit ? `Changes typed ${when(kept.at)} were not saved. ` : `Text typed ${when(kept.at)} did not reach the server. `,
+    button("Take it", () => {
+      const before = snapshot(form);
+      fill(form, JSON.parse(kept.values));
+      put("It is in the form now. ", button("Put back what was there", () => {
+        fill(form, JSON.parse(before));
+        box.hidden = true;
+        changed(state);
+      }));
+      changed(state);
+    }),
     button("Throw it away", () => { forget(state); box.hidden = true; }),
   );
-  box.hidden = false;
-}
-
-function button(text, act) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "btn btn-sm ms-2";
-  made.textContent = text;
-  made.addEventListener("click", act);
-  return made;
 }
 
 function fill(form, pairs) {
@@ -220,19 +254,17 @@ function each(root) {
 document.addEventListener("htmx:load", (event) => each(event.detail.elt));
 each(document);
 
-addEventListener("pagehide", () => {
+function saveAll(keepalive) {
   for (const form of document.querySelectorAll("form[data-activity-form]")) {
     const state = states.get(form);
-    if (state) save(state, true);
+    if (state) save(state, keepalive);
   }
-});
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState !== "hidden") return;
-  for (const form of document.querySelectorAll("form[data-activity-form]")) {
-    const state = states.get(form);
-    if (state) save(state, true);
-  }
-});
+}
+addEventListener("pagehide", () => saveAll(true));
+document.addEventListener("visibilitychange", () => saveAll(document.visibilityState === "hidden"));
+// Back from signing in elsewhere, or in reach of the server again: what is kept goes there.
+addEventListener("focus", () => saveAll(false));
+addEventListener("online", () => saveAll(false));
 
 document.addEventListener("click", (event) => {
   const close = event.target.closest("[data-close-form]");
@@ -244,12 +276,14 @@ document.addEventListener("click", (event) => {
   Promise.resolve(save(state)).then(() => {
     state.done = true;
     form.closest("#compose").replaceChildren();
+    show();
     document.body.dispatchEvent(new CustomEvent("timeline-changed"));
     document.querySelector("#new-activity")?.focus();
   });
 });
 
-// Typing in the menu of types filters it; arrows and Enter are the menu's own.
+// Typing in the menu of types filters it: Enter takes the name that is typed, else one that begins so, else the first that
+// has it; arrows are the menu's own.
 document.addEventListener("input", (event) => {
   const box = event.target.closest("[data-filter-menu]");
   if (!box) return;
@@ -260,7 +294,10 @@ document.addEventListener("shown.bs.dropdown", (event) => event.target.parentEle
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !event.target.matches?.("[data-filter-menu]")) return;
   event.preventDefault();
-  event.target.parentElement.querySelector(".dropdown-item:not([hidden])")?.click();
+  const words = event.target.value.trim().toLowerCase();
+  const items = [...event.target.parentElement.querySelectorAll(".dropdown-item:not([hidden])")];
+  const name = (item) => item.firstElementChild.nextSibling.textContent.trim().toLowerCase();
+  (items.find((item) => name(item) === words) || items.find((item) => name(item).startsWith(words)) || items[0])?.click();
 });
 
 // A panel below a card (its history) closes and gives the focus back to the card's menu.
@@ -281,6 +318,22 @@ document.addEventListener("htmx:load", (event) => {
   card.tabIndex = -1;
   card.scrollIntoView({ block: "center" });
   card.focus({ preventScroll: true });
+});
+
+// Work goes on at the card that was just published, and after a deletion at the one that took its place.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const card = document.activeElement === document.body && event.detail.elt.id === "timeline-frame" && event.detail.elt.querySelector(".tp-found");
+  if (!card) return;
+  card.tabIndex = -1;
+  card.focus({ preventScroll: true });
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const row = event.detail.target;
+  if (!row.matches?.("li.tp-event") || event.detail.xhr.status !== 200 || event.detail.serverResponse) return;
+  const next = [row.nextElementSibling, row.previousElementSibling].find((one) => one?.querySelector("article [data-bs-toggle=dropdown]"));
+  row.addEventListener("htmx:afterRequest", () => {
+    if (document.activeElement === document.body) (next?.querySelector("[data-bs-toggle=dropdown]") || document.querySelector("#new-activity"))?.focus();
+  });
 });
 
 // Rows came anew: the selection counts what is there now.

@@ -7,9 +7,10 @@ function ask(form) {
   const number = (asked.get(form) || 0) + 1;
   asked.set(form, number);
   const body = new FormData(form);
+  body.delete("csrfmiddlewaretoken");
   fetch(form.dataset.rules, {
     method: "POST", body, credentials: "same-origin", redirect: "manual",
-    headers: { Accept: "application/json", "X-CSRFToken": body.get("csrfmiddlewaretoken") },
+    headers: { Accept: "application/json", ...window.touchpointKept.headers() },
   })
     .then((response) => (response.ok ? response.json() : null))
     .then((answer) => { if (answer && asked.get(form) === number) apply(form, answer); })

@@ -32,7 +32,7 @@ def run(app: Any, code: str) -> str:
 
 NAMES = (
     "Closed tab", "Session", "Only looking", "Half a number", "Slow first", "Slow later", "Mine", "Untouched type", "Old habit",
-    "Moving target",
+    "Moving target", "Out of reach", "Second session", "Other member", "Edited", "Refused", "Quick",
 )  # fmt: skip
 SET_UP = f"""
 for name in {NAMES!r}:
@@ -66,8 +66,8 @@ def cookies(live_app, browser) -> Any:
     return state
 
 
-def enter(page: Any, app: Any) -> None:
-    page.goto(app.manage("sign_in_link", "ann@acme.example").strip().splitlines()[-1])
+def enter(page: Any, app: Any, email: str = "ann@acme.example") -> None:
+    page.goto(app.manage("sign_in_link", email).strip().splitlines()[-1])
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/o/**")
 
@@ -268,3 +268,125 @@ print("done")
     form.get_by_role("button", name="Publish").click()
     page.wait_for_url("**/leads/**")
     page.locator("article.tp-card", has_text="stays").wait_for()
+
+
+def test_text_typed_out_of_reach_is_offered_where_its_draft_is_resumed_and_goes_back_by_itself(
+    live_app, page, leads
+) -> None:
+    form = open_form(page, leads["Out of reach"], "Out of reach")
+    form.get_by_label("Remarks").fill("first")
+    saved(page)
+    page.route("**/autosave/", lambda route: route.abort())
+    form.get_by_label("Remarks").fill("first and second")
+    page.get_by_text("The server cannot be reached. Your text is kept in this browser.").wait_for()
+    other = page.context.new_page()
+    other.goto(f"{live_app.url}/o/acme/drafts/")
+    other.get_by_text("did not reach the server").wait_for()
+    resumed = resume(other, live_app, "Out of reach on Out of reach Ltd")
+    assert resumed.get_by_label("Remarks").input_value() == "first"
+    resumed.get_by_role("button", name="Take it").click()
+    assert resumed.get_by_label("Remarks").input_value() == "first and second"
+    resumed.get_by_role("button", name="Put back what was there").click()
+    assert resumed.get_by_label("Remarks").input_value() == "first"
+    other.close()
+    page.unroute("**/autosave/")
+    saved(page)
+    form = resume(page, live_app, "Out of reach on Out of reach Ltd")
+    assert form.get_by_label("Remarks").input_value() == "first and second"
+    assert page.locator("[data-draft-offer]").is_hidden()
+
+
+def test_after_signing_in_in_another_tab_the_open_form_goes_on(live_app, page, leads) -> None:
+    form = open_form(page, leads["Second session"], "Second session")
+    page.context.clear_cookies()
+    form.get_by_label("Remarks").fill("typed without a session")
+    page.get_by_text("Your session has ended. Your text is kept in this browser").wait_for()
+    other = page.context.new_page()
+    enter(other, live_app)
+    other.close()
+    form.get_by_label("Remarks").press_sequentially(", and with one")
+    saved(page)
+    form.get_by_role("button", name="Publish").click()
+    page.locator("article.tp-card", has_text="typed without a session, and with one").wait_for()
+
+
+def test_what_one_member_typed_is_neither_saved_by_nor_shown_to_another(live_app, page, leads) -> None:
+    form = open_form(page, leads["Other member"], "Other member")
+    form.get_by_label("Remarks").fill("mine")
+    saved(page)
+    run(
+        live_app,
+        """
+from crm.members import add_member
+from crm.models import Role
+add_member(ann, "bob@acme.example", Role.objects.get(name="Admin"), first_name="Bob", last_name="Baker")
+print(1)
+""",
+    )
+    other = page.context.new_page()
+    other.context.clear_cookies()
+    enter(other, live_app, "bob@acme.example")
+    form.get_by_label("Remarks").fill("mine, once more")
+    page.get_by_text("Bob Baker is signed in here now.").wait_for()
+    form.get_by_label("Remarks").press("Control+Enter")
+    page.locator("#toasts").get_by_text("Bob Baker is signed in here now.").wait_for()
+    other.goto(leads["Other member"])
+    other.locator("#timeline-list").wait_for()
+    assert other.locator("[data-kept-here]").is_hidden()
+    assert run(live_app, 'print(Activity.with_drafts.get(type__name="Other member").revision)') == "1"
+
+
+def test_changes_of_a_published_activity_survive_a_closed_tab(page, leads) -> None:
+    lead = leads["Edited"]
+    form = open_form(page, lead, "Edited")
+    form.get_by_label("Remarks").fill("published")
+    form.get_by_role("button", name="Publish").click()
+
+    def edit(tab: Any) -> Any:
+        tab.locator("article.tp-card", has_text="published").get_by_role("button", name="More for this").click()
+        tab.get_by_role("link", name="Edit", exact=True).click()
+        opened = tab.locator("form[data-activity-form]")
+        opened.wait_for()
+        return opened
+
+    form = edit(page)
+    form.get_by_label("Remarks").fill("published, then changed")
+    page.get_by_text("Not saved yet. Your changes are kept in this browser.").wait_for()
+    other = page.context.new_page()
+    page.close()
+    other.goto(lead)
+    other.get_by_text("Edited on Edited Ltd: changes typed").wait_for()
+    other.get_by_role("link", name="Go on with it").click()
+    form = other.locator("form[data-activity-form]")
+    assert form.get_by_label("Remarks").input_value() == "published"
+    form.get_by_role("button", name="Take it").click()
+    form.get_by_role("button", name="Save", exact=True).click()
+    other.locator("article.tp-card", has_text="published, then changed").wait_for()
+    assert other.locator("[data-kept-here]").is_hidden()
+    assert other.evaluate("Object.keys(localStorage).filter((key) => key.includes('draft'))") == []
+
+
+def test_what_was_typed_just_before_a_refused_publishing_is_kept_too(live_app, page, leads) -> None:
+    form = open_form(page, leads["Refused"], "Refused")
+    form.get_by_label("Remarks").fill("typed fast")
+    form.get_by_label("Users").fill("many")
+    form.get_by_label("Users").press("Control+Enter")
+    page.get_by_text("must be a number").first.wait_for()
+    other = page.context.new_page()
+    page.close()
+    other.wait_for_timeout(500)
+    form = resume(other, live_app, "Refused on Refused Ltd")
+    assert form.get_by_label("Remarks").input_value() == "typed fast"
+    assert form.get_by_label("Users").input_value() == "many"
+
+
+def test_publishing_within_a_second_of_typing_leaves_no_draft_behind(live_app, page, leads) -> None:
+    form = open_form(page, leads["Quick"], "Quick")
+    saves: list[str] = []
+    page.on("request", lambda request: saves.append(request.url) if request.url.endswith("/autosave/") else None)
+    form.get_by_label("Remarks").fill("typed and gone")
+    form.get_by_label("Remarks").press("Control+Enter")
+    page.locator("article.tp-card", has_text="typed and gone").wait_for()
+    page.wait_for_timeout(1500)
+    assert saves == []
+    assert run(live_app, 'print(Activity.with_drafts.filter(type__name="Quick").count())') == "1"

@@ -325,6 +325,19 @@ def test_autosave_makes_one_draft_and_guards_it_by_revision(world) -> None:
         assert Activity.objects.filter(lead=lead, type=ours.type_row).count() == 2
 
 
+def test_a_page_that_outlived_its_session_writes_in_nobody_elses_name(world) -> None:
+    ours, lead = world.ours, world.ours.leads[1]
+    address = at(ours, "activities:autosave", lead.public_id, ours.call.public_id)
+    typed = form_of(ours, Qualified="typed by the user")
+    before = counted(ours)
+    admin = client_of(ours, "admin")
+    refused = admin.post(address, typed, headers={"X-Member": ours.user.user.public_id})
+    assert (refused.status_code, counted(ours)) == (401, before)
+    assert f"{ours.admin.user.full_name} is signed in here now" in refused.content.decode()
+    assert client_of(ours).post(address, typed, headers={"X-Member": ours.user.user.public_id}).status_code == 200
+    assert counted(ours)[1] == before[1] + 1
+
+
 # --- fields -----------------------------------------------------------------------------------------------------------
 def test_a_filter_does_not_tell_what_a_hidden_field_holds(world) -> None:
     ours = world.ours
