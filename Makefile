@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-unit test-postgres test-browser lint format bench bench-search bench-reports \
+.PHONY: help run install test test-unit test-postgres test-browser lint format bench bench-search bench-reports \
   bench-timeline bench-imports bench-api bench-lite bench-bad-files assets lock hooks clean
 
 help: ## this list
@@ -14,6 +14,8 @@ help: ## this list
 
 run: $(VENV)/.base ## start everything with demo data and print a sign-in link (PORT, BIND, DATA_DIR)
 	@$(BIN)/python scripts/run.py
+
+install: $(VENV)/.base ## the environment with its packages, and nothing else
 
 test: $(VENV)/.dev ## lint, all tests on SQLite and PostgreSQL, browser tests
 	@$(BIN)/python scripts/test.py

@@ -125,16 +125,45 @@ def _dump_postgres(target: Path) -> None:
     _postgres("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={target}")
 
 
+# A newer version may have left tables that the backup does not know and that refer to those it brings back. Tables of other
+# programs in the same database stay: ours begin with the name of an app whose migrations were applied.
+_FORGET_OURS = """
+DO $forget$
+DECLARE known record;
+BEGIN
+  IF to_regclass('django_migrations') IS NULL THEN RETURN; END IF;
+  FOR known IN
+    SELECT DISTINCT t.oid::regclass AS name FROM pg_class t JOIN django_migrations m ON starts_with(t.relname, m.app || '_')
+    WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p')
+  LOOP
+    EXECUTE 'DROP TABLE IF EXISTS ' || known.name || ' CASCADE';
+  END LOOP;
+  FOR known IN
+    SELECT DISTINCT f.oid::regprocedure AS name FROM pg_proc f JOIN django_migrations m ON starts_with(f.proname, m.app || '_')
+    WHERE f.pronamespace = current_schema()::regnamespace
+      AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = f.oid AND d.deptype = 'e')
+  LOOP
+    EXECUTE 'DROP FUNCTION IF EXISTS ' || known.name || ' CASCADE';
+  END LOOP;
+END
+$forget$;
+"""
+
+
 def _restore_postgres(source: Path) -> None:
     connection.close()
-    name = str(settings.DATABASES["default"]["NAME"])
     # Extensions and the schema belong to the server, whose role may not be ours: `migrate` adds what can be added.
     whole = _postgres("pg_restore", "--list", str(source)).splitlines()
-    wanted = source.with_suffix(".list")
+    wanted, script, first = (source.with_suffix(suffix) for suffix in (".list", ".sql", ".first.sql"))
     wanted.write_text("\n".join(line for line in whole if not re.search(r" (EXTENSION|SCHEMA) ", line)))
     _postgres(
-        "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction",
-        "--exit-on-error", f"--use-list={wanted}", f"--dbname={name}", str(source),
+        "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", f"--use-list={wanted}",
+        f"--file={script}", str(source),
+    )  # fmt: skip
+    first.write_text(_FORGET_OURS)
+    _postgres(
+        "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null",
+        f"--file={first}", f"--file={script}",
     )  # fmt: skip
 
 
@@ -153,7 +182,8 @@ def _postgres(program: str, *arguments: str) -> str:
     except FileNotFoundError:
         raise InvalidInput(f"{program} is not installed. On Debian: apt-get install postgresql-client") from None
     if done.returncode:
-        raise InvalidInput(
-            f"{program} refused: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no reason given'}"
-        )
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        # What is wrong stands in the first line that says so; the statement that failed comes after it.
+        reason = next((line for line in said if re.search(r"error:", line, re.IGNORECASE)), said[-1])
+        raise InvalidInput(f"{program} refused: {reason}")
     return done.stdout

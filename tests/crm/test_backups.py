@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from tests.support.live_app import LiveApp
 
 pytestmark = pytest.mark.long
+# What `manage.py shell` does with a statement.
+SQL = (
+    "from django.db import connection as c; q = c.cursor(); q.execute({!r}); "
+    "print(q.fetchall() if q.description else '')"
+)
 
 
 @pytest.fixture
@@ -32,6 +38,40 @@ def test_what_was_backed_up_comes_back(app: LiveApp, tmp_path: Path) -> None:
     assert (tmp_path / "files" / "kept.csv").read_text() == "name\nAcme\n"
     with pytest.raises(AssertionError, match="later"):
         app.manage("set_plan", "later", "growth")
+    app.manage("set_plan", "acme", "growth")
+
+
+def test_an_upgrade_makes_what_an_empty_place_needs(app: LiveApp, tmp_path: Path) -> None:
+    """The README's way to begin: without static files each page would be an error."""
+    if app.database_url.startswith("postgres"):
+        app.manage("shell", "--no-imports", "-c", SQL.format("drop schema public cascade; create schema public"))
+    else:
+        Path(app.database_url.removeprefix("sqlite:///")).unlink()
+    if app.commands:  # what runs commands has opened the database and read the settings
+        app.commands.kill()
+        app.commands.wait()
+        app.commands = None
+    app.environment["STATIC_ROOT"] = str(tmp_path / "static")
+    said = app.manage("upgrade")
+    assert "Restore it with" not in said and "Everything is well." in said
+    app.manage("create_organization", "Acme", "--slug", "acme", "--admin", "ann@acme.example")
+    app.start()
+    with urllib.request.urlopen(f"{app.url}/accounts/login/") as page:
+        assert page.status == 200
+
+
+def test_a_backup_takes_the_place_of_what_a_newer_version_made(app: LiveApp, tmp_path: Path) -> None:
+    """A newer version adds tables that refer to older ones. Tables of other programs in the database stay."""
+    app.manage("backup", str(tmp_path / "one.tar.gz"))
+    user = "user_id bigint references crm_user (id)"
+    app.manage("shell", "--no-imports", "-c", SQL.format(f"create table crm_newer (id bigint primary key, {user})"))
+    app.manage("shell", "--no-imports", "-c", SQL.format("insert into crm_newer select id, id from crm_user"))
+    app.manage("shell", "--no-imports", "-c", SQL.format("create table other_program (id bigint primary key)"))
+    app.manage("restore", str(tmp_path / "one.tar.gz"), "--replace")
+    with pytest.raises(AssertionError, match="crm_newer"):
+        app.manage("shell", "--no-imports", "-c", SQL.format("select count(*) from crm_newer"))
+    if app.database_url.startswith("postgres"):  # on SQLite the file is the database
+        assert "[(0,)]" in app.manage("shell", "--no-imports", "-c", SQL.format("select count(*) from other_program"))
     app.manage("set_plan", "acme", "growth")
 
 

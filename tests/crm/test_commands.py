@@ -135,7 +135,7 @@ def test_doctor_speaks_in_sentences() -> None:
 
 
 def upgraded() -> None:
-    with contextlib.suppress(SystemExit):  # the doctor at its end misses a worker
+    with contextlib.suppress(SystemExit):  # the doctor at its end misses WAL in memory
         said("upgrade", "--no-backup")
 
 

@@ -1,4 +1,7 @@
-"""After new code is in place: back up, bring database and static files up to date, and say whether all is well."""
+"""After new code is in place: back up, bring database and static files up to date, and say whether all is well.
+
+The first time it makes them: an empty database is not backed up.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-backup", action="store_true", help="when you have one of your own")
 
     def handle(self, **given: Any) -> None:
-        if not given["no_backup"]:
+        if not given["no_backup"] and connection.introspection.table_names():
             call_command("backup", stdout=self.stdout)
         call_command("migrate", verbosity=0, interactive=False)
         tell_planner(connection)  # a migration that makes a table anew loses its figures
@@ -27,5 +30,5 @@ class Command(BaseCommand):
         call_command("sync_builtins")
         call_command("collectstatic", verbosity=0, interactive=False)
         upkeep()
-        self.stdout.write("Database and static files are up to date. Start the server and the worker again.")
-        call_command("doctor", stdout=self.stdout)
+        self.stdout.write("Database and static files are up to date. Start the server and the worker.")
+        call_command("doctor", stopped=True, stdout=self.stdout)
