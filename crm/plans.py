@@ -51,6 +51,23 @@ class Usage:
     activities_used: int
     resets_on: date
 
+    @property
+    def activities_left(self) -> int | None:
+        """How many more may be published for the first time this month; None = no limit."""
+        limit = self.plan.monthly_activities
+        return None if limit is None else max(limit - self.activities_used, 0)
+
+    @property
+    def runs_out(self) -> bool:
+        """Is a tenth of the month's activities left, or less?"""
+        limit, left = self.plan.monthly_activities, self.activities_left
+        return bool(limit) and left is not None and 0 < left * 10 <= (limit or 0)
+
+    @property
+    def types_full(self) -> bool:
+        """Is there no room for one more type?"""
+        return self.plan.activity_types is not None and self.types_used >= self.plan.activity_types
+
 
 def this_month(organization: Organization) -> date:
     """Return the first day of the current calendar month in the organization's zone."""

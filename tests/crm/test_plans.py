@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connections
+from django.test import Client
+from django.utils.html import strip_tags
 
 from activities.models import Activity, ActivityType
 from activities.services.activities import delete_activity, log_activity, update_activity
@@ -38,6 +40,42 @@ def on_plan(tenant: Tenant, plan: str, used: int = 0) -> None:
     UsageCounter.unscoped.update_or_create(
         organization=tenant.organization, month=this_month(tenant.organization), defaults={"used": used}
     )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("plan", "used", "says", "silent"),
+    [
+        ("growth", 8_999, "8,999 of 10,000 published", "can be published"),
+        ("growth", 9_000, "1,000 more activities can be published before", "used up"),
+        ("startup", 249, "1 more activity can be published before", "used up"),
+        ("startup", 250, "This month’s activities are used up.", "more activit"),
+        ("startup", 3_000, "3,000 of 250 published", "more activit"),
+        ("solo", 0, "This plan has no custom activities.", "used up"),
+        ("unlimited", 3_000, "3,000 published for the first time, no limit", "used up"),
+    ],
+)
+def test_the_page_tells_before_the_month_runs_out(plan: str, used: int, says: str, silent: str) -> None:
+    tenant = make_tenant("ours")
+    on_plan(tenant, plan, used)
+    browser = Client()
+    browser.force_login(tenant.user.user)
+    page = browser.get("/o/ours/settings/plan/").content.decode()
+    text = " ".join(strip_tags(page.partition("<main")[2]).split())
+    assert says in text and silent not in text
+    assert "no room for another activity type" not in text
+
+
+@pytest.mark.django_db
+def test_the_page_tells_when_there_is_no_room_for_a_type() -> None:
+    tenant = make_tenant("ours")
+    on_plan(tenant, "startup")
+    with scope(tenant.organization):
+        for number in range(5 - ActivityType.objects.filter(builtin="", archived_at=None).count()):
+            create_type(tenant.admin, name=f"Type {number}")
+    browser = Client()
+    browser.force_login(tenant.user.user)
+    assert "no room for another activity type" in browser.get("/o/ours/settings/plan/").content.decode()
 
 
 @pytest.mark.django_db
