@@ -193,13 +193,17 @@ def leads_from(actor: Membership, public_id: Any) -> Mapping[str, Any] | None:
 
 
 def period_from(actor: Membership, given: Any, *, zone: ZoneInfo | None = None) -> Period:
-    """Return the period a query string or JSON body asks for: `start` and `end` days, or a `range` name."""
+    """Return the period a query string or JSON body asks for: `start` and `end` days (without `end`: until today, or that
+    day alone when it is to come), or a `range` name."""
     zone = zone or actor.zone
     week_start = actor.organization.week_starts_on
-    if given.get("start") or given.get("end"):
-        return Period(_day("start", given.get("start")), _day("end", given.get("end")), zone, week_start)
-    name = given.get("range") or "last-30-days"
     today = timezone.now().astimezone(zone).date()
+    if given.get("start"):
+        start = _day("start", given["start"])
+        return Period(start, _day("end", given["end"]) if given.get("end") else max(start, today), zone, week_start)
+    if given.get("end"):
+        raise InvalidInput(fields={"start": "Choose the first day too: a range has a start and an end."})
+    name = given.get("range") or "last-30-days"
     first = None
     if name == "all-time":
         oldest = visible_activities(actor).aggregate(recorded=Min("date_created"), happened=Min("activity_at"))

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET
 
 from crm.access import member_page
@@ -221,4 +222,6 @@ def tile_csv(request: HttpRequest) -> HttpResponse:
         for place, bar in enumerate(found.bars)
     ]
     rows.append(["Total", "", zone, *(plain(line.total) for line in lines)])
-    return csv_of(["from", "to", "time zone", *(line.label for line in lines)], rows, "tile.csv")
+    return csv_of(
+        ["from", "to", "time zone", *(line.label for line in lines)], rows, f"{slugify(asked.label) or 'tile'}.csv"
+    )

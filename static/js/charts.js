@@ -174,18 +174,28 @@ document.addEventListener("click", (event) => {
   }
   const save = event.target.closest("[data-chart-png]");
   const canvas = save && document.querySelector(save.dataset.chartPng);
-  if (canvas) download(canvas, save.dataset.filename || "chart.png");
+  if (canvas) download(canvas, save.dataset.filename || "chart.png", [save.dataset.title, save.dataset.days]);
 });
 
-// The picture gets the surface behind it: a transparent one is unreadable on a page of the other theme.
-function download(canvas, filename) {
+// The picture gets the surface behind it: a transparent one is unreadable on a page of the other theme. Above the chart it says
+// what is counted and when, for on a slide nothing else does.
+function download(canvas, filename, lines) {
+  const scale = canvas.width / canvas.clientWidth || 1;
+  const above = lines.filter(Boolean);
+  const [edge, line] = [12 * scale, 18 * scale];
   const copy = document.createElement("canvas");
-  copy.width = canvas.width;
-  copy.height = canvas.height;
+  copy.width = canvas.width + 2 * edge;
+  copy.height = canvas.height + 2 * edge + above.length * line;
   const paper = copy.getContext("2d");
   paper.fillStyle = style("--tblr-bg-surface");
   paper.fillRect(0, 0, copy.width, copy.height);
-  paper.drawImage(canvas, 0, 0);
+  paper.textBaseline = "top";
+  above.forEach((text, number) => {
+    paper.fillStyle = style(number ? "--tblr-secondary" : "--tblr-body-color");
+    paper.font = `${number ? 400 : 600} ${(number ? 12 : 13) * scale}px ${getComputedStyle(document.body).fontFamily}`;
+    paper.fillText(text, edge, edge + number * line, copy.width - 2 * edge);
+  });
+  paper.drawImage(canvas, edge, edge + above.length * line);
   const link = document.createElement("a");
   link.download = filename;
   link.href = copy.toDataURL("image/png");

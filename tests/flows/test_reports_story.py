@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,13 @@ def test_tiles_move_by_keyboard_and_mouse_resize_and_leave_as_picture(page: Any,
     with page.expect_download() as picture:
         second.get_by_role("button", name="Picture (PNG)").click()
     picture.value.save_as(tmp_path / "two.png")
-    assert (tmp_path / "two.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    drawn = (tmp_path / "two.png").read_bytes()
+    assert drawn[:8] == b"\x89PNG\r\n\x1a\n"
+    # Wider by the edges, and higher by those and two lines: what is counted, and when.
+    width, height = struct.unpack(">II", drawn[16:24])
+    canvas = second.locator("canvas")
+    assert width - canvas.evaluate("node => node.width") == 24
+    assert height - canvas.evaluate("node => node.height") == 24 + 36
     page.reload()
     assert page.locator(".tp-tile-title").all_inner_texts() == ["Two", "One"]
     assert "tp-tile-full" in (page.locator(".tp-tile").first.get_attribute("class") or "")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -173,6 +174,29 @@ def test_comparison_shows_members_teams_and_the_period_before(world: Any, django
     first = client.get(f"{OURS}comparison/?sort=0&hide_zero=1").content.decode().split("<tbody>")[1]
     assert first.index("Uma User") < first.index("Ada Admin")
     assert "Sue Super" not in first
+
+
+def test_a_table_leaves_as_it_is_sorted(world: Any) -> None:
+    client = sign_in(world.ours.admin)
+    names = ("Ada Admin", "Sue Super", "Uma User", "Rex Restricted")
+    for sort in ("0", "-0", "-name"):
+        page = client.get(f"{OURS}comparison/?range=today&sort={sort}").content.decode()
+        rows = page.split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
+        shown = [next(name for name in names if name in row) for row in rows]
+        address = re.search(r"comparison\.csv\?[^\"]*", page)
+        assert address
+        lines = client.get(f"/o/ours/reports/{html.unescape(address.group())}").content.decode().splitlines()
+        assert len(shown) > 2 and [line.split(",")[0] for line in lines[1:-1]] == shown, sort
+
+
+def test_a_range_may_have_its_first_day_only(world: Any) -> None:
+    """Somebody chose the first day and left the other field empty."""
+    client = sign_in(world.ours.admin)
+    with time_machine.travel(datetime(2026, 3, 9, 12, tzinfo=UTC)):
+        assert "1–9 Mar 2026" in client.get(f"{OURS}overview/?start=2026-03-01&end=").content.decode()
+        assert "1 Apr 2026" in client.get(f"{OURS}overview/?start=2026-04-01&end=").content.decode(), "still to come"
+    refused = client.get(f"{OURS}overview/?start=&end=2026-03-01")
+    assert refused.status_code == 422 and "Choose the first day too" in refused.content.decode()
 
 
 def test_a_former_member_with_a_number_is_marked(world: Any) -> None:
