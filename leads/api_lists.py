@@ -193,7 +193,7 @@ def update_task(request: HttpRequest, task_id: str, body: TaskBody) -> Any:
 )  # fmt: skip
 def update_tasks(request: HttpRequest, body: TaskBody) -> Any:
     """At most 100. All that the filters select change or, when one is refused, none."""
-    if not any(request.GET.get(name) for name in _SELECTS):
+    if not any(request.GET.get(name, "").strip() for name in _SELECTS):
         raise InvalidInput(fields={"id__in": "Name the tasks in the address: ?id__in=task_…,task_… or other filters."})
     if body.text is not None:
         raise InvalidInput(

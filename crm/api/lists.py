@@ -84,9 +84,12 @@ def user_numbers(public_ids: Iterable[str]) -> set[int]:
 
 
 def flag(request: HttpRequest, name: str) -> bool | None:
-    """Return a boolean of the query string: `True`, `true`, `1` …; None when absent."""
-    text = request.GET.get(name, "").lower()
-    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text)
+    """Return a boolean of the query string: `True`, `true`, `1` …; None when absent. Raises `InvalidInput` for other words."""
+    text = request.GET.get(name, "").strip()
+    found = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower())
+    if found is None and text:
+        raise InvalidInput(fields={name: f"“{text[:40]}” is neither true nor false."})
+    return found
 
 
 def moment(text: Any, name: str, zone: Any) -> datetime:
