@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+from django.test import Client
+
 from tests.api.conftest import Api
 from tests.factories import World
 
@@ -100,6 +103,24 @@ def test_tasks(api: Api, world: World) -> None:
     assert api.get("task/?is_complete=False")["data"] == []
     api.put(f"task/{task['id']}/", {"text": ""}, status=400)
     assert api.delete(f"task/{task['id']}/") == {}
+
+
+@pytest.mark.parametrize("asked", ["is_complete=perhaps", "is_complete=%20", "is_complete=2"])
+def test_a_filter_that_cannot_be_read_does_not_select_all_tasks(api: Api, world: World, asked: str) -> None:
+    api.post("task/", {"lead_id": world.ours.leads[0].public_id, "text": "Call"})
+    api.put(f"task/?{asked}", {"is_complete": True}, status=400)
+    assert [row["is_complete"] for row in api.get("task/")["data"]] == [False]
+
+
+def test_a_key_in_an_address_is_in_no_log_and_no_answer(
+    api: Api, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Api(world.theirs.admin)
+    assert api.get(f"api_key/{api.key}/")["id"] == api.row.public_id
+    for path in (f"api_key/{other.key}/", f"api_key//{other.key}", f"api_keys/{other.key}/"):
+        assert other.key not in str(api.get(path, status=404))
+    Client().get(f"/api/v1/api_key/{other.key}/")
+    assert other.row.prefix in caplog.text and other.key.partition(".")[2] not in caplog.text
 
 
 def test_statuses(api: Api, user_api: Api) -> None:
