@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -107,7 +107,13 @@ def _edge(request: HttpRequest, name: str) -> datetime | None:
     if not text:
         return None
     found = moment(text, name, request.zone)
-    return found + timedelta(days=1) if name == "date_end" and len(text) == len("2026-01-31") else found
+    if name != "date_end" or len(text) != len("2026-01-31"):
+        return found
+    try:
+        # By the calendar: a day on which clocks change has 23 or 25 hours.
+        return (found.astimezone(request.zone) + timedelta(days=1)).astimezone(UTC)
+    except OverflowError:
+        return None  # the last day of the calendar: no end
 
 
 def _lead_tree(request: HttpRequest, query: dict[str, Any] | None) -> dict[str, Any] | None:

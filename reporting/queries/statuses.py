@@ -17,6 +17,7 @@ from activities.queries import type_catalog, visible_activities
 from crm import ids
 from crm.customfields.catalog import catalog
 from crm.models import Membership
+from crm.permissions import can_view_field
 from leads.queries import statuses, visible_leads
 from leads.search.run import id_subquery, parse
 
@@ -81,19 +82,28 @@ def status_report(
 def _moves_backwards(
     actor: Membership, start: datetime | None, leads: Mapping[int, Any], names: dict[str, str]
 ) -> Iterator[Move]:
-    """Yield the changes of these leads since `start`, newest first. Labels of statuses that are gone are put into `names`."""
+    """Yield the changes of these leads since `start` that the actor may see, newest first.
+
+    Labels of statuses that are gone are put into `names`.
+    """
     kind = type_catalog(actor.organization).builtin("status_change")
     if kind is None:
         return
-    key = {use.field.builtin: str(use.field.id) for use in catalog(actor.organization).uses(kind.fieldset_id)}
+    uses = [use for use in catalog(actor.organization).uses(kind.fieldset_id) if can_view_field(actor, use)]
+    key = {use.field.builtin: str(use.field.id) for use in uses}
+    ids_of, labels_of = (
+        [key.get(f"status_change.{which}_status_{part}") for which in ("old", "new")] for part in ("id", "label")
+    )
+    if not all((*ids_of, *labels_of)):
+        return
     rows = visible_activities(actor).filter(type_id=kind.id).order_by("-activity_at", "-pk")
     if start is not None:
         rows = rows.filter(activity_at__gte=start)
     for lead, at, values in rows.values_list("lead_id", "activity_at", "values").iterator():
         if lead in leads:
-            told = [values.get(key[f"status_change.{name}"]) or "" for name in ("old_status_id", "new_status_id")]
-            for status, name in zip(told, ("old_status_label", "new_status_label"), strict=True):
-                names.setdefault(status, values.get(key[f"status_change.{name}"]) or "")
+            told = [values.get(number) or "" for number in ids_of]
+            for status, label in zip(told, labels_of, strict=True):
+                names.setdefault(status, values.get(label) or "")
             yield Move(lead, at, *told)
 
 

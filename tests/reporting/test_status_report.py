@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from activities.models import Activity
+from crm.customfields.catalog import touch_schema
+from crm.models import FieldUse
 from crm.tenancy import scope
 from leads.models import Lead
 from tests.api.conftest import Api
@@ -96,3 +98,30 @@ def test_a_status_that_is_gone_keeps_its_name_and_other_leads_stay_unseen(
     assert gone["status_is_deleted"] is True and gone["status_label"] and gone["ended"] == 1
     theirs = Api(world.theirs.admin).get(f"report/statuses/lead/{world.theirs.organization.public_id}/")
     assert theirs["status_transitions"] == []
+
+
+def test_days_end_where_the_clock_of_the_asker_says(api: Api, world: Any, moved: dict[str, str]) -> None:
+    path = f"report/statuses/lead/{world.ours.organization.public_id}/?date_start=2026-10-25"
+    with scope(world.ours.organization):
+        world.ours.admin.user.timezone = "Europe/Berlin"
+        world.ours.admin.user.save(update_fields=["timezone"])
+        Activity.objects.filter(type__builtin="status_change").update(
+            activity_at=datetime.fromisoformat("2026-10-25T23:30:00+01:00")
+        )
+    changes = [row["count"] for row in api.get(f"{path}&date_end=2026-10-25")["status_transitions"]]
+    assert sum(changes) == 5, "the day on which the clocks are put back has 25 hours"
+    assert api.get(f"{path}&date_end=9999-12-31") == api.get(path)
+
+
+@pytest.mark.parametrize("hidden", ["new_status_id", "old_status_label"])
+def test_who_may_not_see_what_a_change_says_is_told_none(
+    api: Api, world: Any, moved: dict[str, str], hidden: str
+) -> None:
+    path = f"report/statuses/lead/{world.ours.organization.public_id}/"
+    theirs = Api(world.ours.user)
+    assert len(theirs.get(path)["status_transitions"]) == len(api.get(path)["status_transitions"]) > 0
+    with scope(world.ours.organization):
+        use = FieldUse.objects.filter(field__builtin=f"status_change.{hidden}")
+        use.update(view_roles=[world.ours.admin.role_id])
+        touch_schema(world.ours.organization)
+    assert theirs.get(path)["status_transitions"] == [] and api.get(path)["status_transitions"]
