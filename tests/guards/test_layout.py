@@ -80,8 +80,20 @@ UNSCOPED = {
 SAFE = {
     "crm/templatetags/ui.py": "constants, an empty string, and the output of our own templates",
     "leads/templatetags/lists.py": "options and cells of tables, each value escaped where it is put in",
-    "templates/account/email/invitation.txt": "a mail in plain text, where nothing is markup",
-    "templates/account/email/proof.txt": "a mail in plain text, where nothing is markup",
+    **dict.fromkeys(
+        (
+            f"templates/account/email/{mail}.txt"
+            for mail in (
+                "base_message",
+                "base_notification",
+                "invitation",
+                "password_reset_key_message",
+                "proof",
+                "unknown_account_message",
+            )
+        ),
+        "a mail in plain text, where nothing is markup",
+    ),
 }
 # file → why it may look at a field's kind
 KIND_COMPARISONS: dict[str, str] = {}
