@@ -102,6 +102,7 @@ def _page(request: HttpRequest, kind: TypeInfo, rule: PublishRule | None, addres
     form = RuleForm.read(actor, kind, given) if "r-k" in given else RuleForm.of(actor, kind, rule)
     if request.method == "POST" and given.get("do", "save") == "save":
         try:
+            form.require_complete()
             whole: dict[str, Any] = {
                 "name": form.name, "condition": form.condition(), "actions": form.actions(), "enabled": form.enabled,
             }  # fmt: skip

@@ -81,6 +81,13 @@ class Raw(Part):
 ANY_TEXT, IN_VIEW = "text:", "view:"
 
 
+def parts_of(part: Part) -> Iterator[Part]:
+    """Yield a part and all parts below it."""
+    yield part
+    for child in getattr(part, "children", ()):
+        yield from parts_of(child)
+
+
 def field_of(actor: Membership, source: Source, name: str) -> Column | CustomValue | None:
     if name.startswith("cf_"):
         return source.custom_field(actor, name)

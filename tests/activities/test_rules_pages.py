@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.utils import timezone
 
 from activities.models import PublishRule
@@ -66,3 +67,21 @@ def test_the_owner_is_told_of_a_rule_that_fails_once_until_they_have_read_it(wor
     page = client.get(f"/o/ours/{note.path}")
     assert page.status_code == 200 and rule.public_id in note.path
     assert "It failed the last time" in page.content.decode()
+
+
+@pytest.mark.parametrize("value", ["", "   "])
+def test_a_condition_without_a_value_is_not_left_out_in_silence(world: World, value: str) -> None:
+    """Saved without it, the rule would run for every activity of the type."""
+    ours, client = world.ours, signed_in(world.ours)
+    given = sent(ours, do="save", name="Often", **{"r.0-v": value})
+    answer = client.post("/o/ours/settings/rules/new/", given)
+    page = " ".join(answer.content.decode().split())
+    assert answer.status_code == 422 and "This condition needs a value. Give it one, or take it out." in page
+    assert "Nothing is saved: a condition needs a value." in page and 'value="Often"' in page
+    assert not PublishRule.unscoped.exists()
+    assert client.post("/o/ours/settings/rules/new/", sent(ours, do="save", name="Often")).status_code == 302
+    rule = PublishRule.unscoped.get()
+    before = (rule.condition, rule.name)
+    assert client.post(f"/o/ours/settings/rules/{rule.public_id}/", given).status_code == 422
+    rule.refresh_from_db()
+    assert (rule.condition, rule.name) == before
