@@ -31,14 +31,14 @@ def pin(request: HttpRequest, activity_id: str) -> HttpResponse:
 @require_POST
 def delete(request: HttpRequest, activity_id: str) -> HttpResponse:
     activity = queries.activity_for(request.actor, activity_id)
-    lead_id = activity.lead.public_id
+    lead_id, name = activity.lead.public_id, logging.type_of(request.actor, activity).name
     logging.delete_activity(request.actor, activity)
     undo = reverse("activities:restore", args=[request.organization.slug, activity_id])
     if request.htmx and "undo" in request.GET:
         # Asked by a message, not by the card: the card is still there.
         return toast(trigger(HttpResponse(status=204), "timeline-changed"), "Taken back.")
     if request.htmx:
-        return toast(HttpResponse(), "Deleted.", undo_url=undo)
+        return toast(HttpResponse(), f"{name} deleted.", undo_url=undo)
     return redirect("leads:page", slug=request.organization.slug, lead_id=lead_id)
 
 

@@ -63,7 +63,10 @@ def field_create(request: HttpRequest, owner: str) -> HttpResponse:
         refusal = (
             f"There are {MAX_FIELDS_PER_TYPE} fields already, which is the most. Delete one first." if full else ""
         )
-        return _editor(request, whose, None, {"kind": request.GET.get("kind", "text")}, refusal=refusal, full=full)
+        typed = {"kind": request.GET.get("kind", "text")}
+        form = _form(request, whose, None, typed)
+        form.fields["name"].widget.attrs["autofocus"] = True
+        return _editor(request, whose, None, typed, form=form, refusal=refusal, full=full)
     typed = typed_field(request.POST)
     if request.POST.get("then") == "settings":
         return _editor(request, whose, None, typed)

@@ -49,6 +49,7 @@ def _list(request: HttpRequest, refusal: str = "", status: int = 200) -> HttpRes
 @require_http_methods(["GET", "POST"])
 def type_create(request: HttpRequest) -> HttpResponse:
     form = TypeForm(roles(request), request.POST or None, initial={"icon": "clipboard-check", "color": "blue"})
+    form.fields["name"].widget.attrs["autofocus"] = request.method == "GET"
     refusal, status = "", 200
     if request.method == "POST":
         status = 422

@@ -44,6 +44,9 @@ class ContactCard:
     values: list[ContactValue]
 
 
+SHOWN = 10  # of a lead's contacts; the others fold away, and tasks and timeline stay in reach
+
+
 def contacts_context(actor: Membership, lead: Lead) -> dict[str, Any]:
     """Return what the panel *Contacts* of a lead shows."""
     lookups = Lookups(actor.organization, lead.pk)
@@ -53,7 +56,9 @@ def contacts_context(actor: Membership, lead: Lead) -> dict[str, Any]:
         if not use.field.kind.hidden and can_view_field(actor, use)
     ]
     rows = Contact.objects.filter(lead=lead).order_by("pk")
-    return {"lead": lead, "cards": [ContactCard(row, _values(row, uses, lookups)) for row in rows]}
+    cards = [ContactCard(row, _values(row, uses, lookups)) for row in rows]
+    shown = SHOWN if len(cards) > SHOWN + 2 else len(cards)
+    return {"lead": lead, "count": len(cards), "cards": cards[:shown], "folded": cards[shown:]}
 
 
 def _values(contact: Contact, uses: list[Use], lookups: Lookups) -> list[ContactValue]:

@@ -37,6 +37,7 @@ def lead_create(request: HttpRequest) -> HttpResponse:
     uses = catalog(actor.organization).lead_uses
     custom = value_form(uses, actor=actor, lookups=Lookups(actor.organization), data=posted)
     form = NewLeadForm(queries.statuses(), posted)
+    form.fields["name"].widget.attrs["autofocus"] = posted is None
     given: list[dict[str, str]] = []
     status = 200
     twins: list[queries.Twin] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -99,3 +101,13 @@ def test_a_field_description_is_text_and_never_markup(world) -> None:
     assert "&lt;img src=x id=pwn&gt;" in page
     assert "<img src=x" not in page
     assert "<b>Trap" not in page
+
+
+@pytest.mark.parametrize("name", ["leads:create", "activities:type_create", "activities:field_create"])
+def test_a_page_for_something_new_starts_at_its_name(world, name: str) -> None:
+    ours = world.ours
+    args = [ours.type_row.public_id] if name == "activities:field_create" else []
+    client = Client()
+    client.force_login(ours.admin.user)
+    page = client.get(reverse(name, args=[ours.organization.slug, *args])).content.decode()
+    assert re.findall(r'<input[^>]*name="(\w+)"[^>]* autofocus', page) == ["name"]

@@ -172,6 +172,26 @@ def test_a_type_without_fields_is_logged_by_one_key_and_taken_back(page, story) 
     card.wait_for(state="detached")
 
 
+def test_enter_takes_the_name_that_is_typed_and_the_focus_follows_the_work(page, story) -> None:
+    opened(page, story[0])
+    page.keyboard.press("n")
+    page.locator("[data-filter-menu]").press_sequentially("call")
+    assert page.locator(".tp-type-menu .dropdown-item:visible").count() > 1
+    page.keyboard.press("Enter")
+    form = page.get_by_role("region", name="Call", exact=True).locator("form")
+    form.get_by_label("Note").fill("by keyboard alone")
+    page.keyboard.press("Control+Enter")
+    card = page.locator("article.tp-card", has_text="by keyboard alone")
+    card.wait_for()
+    page.wait_for_function("document.activeElement.matches('article.tp-found')")
+    assert page.evaluate("document.activeElement.id") == card.get_attribute("id")
+    card.get_by_role("button", name="More for this Call").click()
+    card.get_by_role("button", name="Delete").click()
+    page.get_by_text("Call deleted.").wait_for()
+    page.wait_for_function("document.activeElement.matches('[data-bs-toggle=dropdown]')")
+    assert page.evaluate("document.activeElement.closest('li').matches(':first-child')")
+
+
 def test_selected_cards_go_after_the_count_and_come_back(page, story) -> None:
     opened(page, story[0])
     for words in ("call 3", "call 4"):
