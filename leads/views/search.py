@@ -19,6 +19,7 @@ from crm.imports.formula import neutralise
 from crm.models import Membership, Team
 from crm.permissions import Perm, has
 from crm.tenancy import scope
+from leads.models import Lead
 from leads.search.columns import EMPTY, ResultColumn, Rows, offered
 from leads.search.examples import examples
 from leads.search.run import MAX_LIMIT, Page, run
@@ -97,9 +98,11 @@ def _examples(state: State) -> list[tuple[str, str]]:
 
 
 def _first_steps(state: State, page: Page | None) -> list[Step]:
-    """Return how to begin, while there is no lead at all."""
+    """Return how to begin, while there is no lead at all, not even one that the actor does not see."""
     nothing = page is not None and not page.ids and not state.is_search and not state.view
-    return first_steps(state.actor, state.types) if nothing and state.kind is LEADS else []
+    if not nothing or state.kind is not LEADS or Lead.objects.exists():
+        return []
+    return first_steps(state.actor, state.types)
 
 
 def _total_url(state: State) -> str:
