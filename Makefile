@@ -16,6 +16,7 @@ run: $(VENV)/.base ## start everything with demo data and print a sign-in link (
 	@$(BIN)/python scripts/run.py
 
 install: $(VENV)/.base ## the environment with its packages, and nothing else
+	@echo "Everything is in $(VENV). Go on with: . $(BIN)/activate"
 
 test: $(VENV)/.dev ## lint, all tests on SQLite and PostgreSQL, browser tests
 	@$(BIN)/python scripts/test.py

@@ -16,6 +16,7 @@ DEBUG                   off
 
 import os
 import secrets
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -116,6 +117,8 @@ TEMPLATES = [
 # --- database ---------------------------------------------------------------------------------------------------------
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'touchpoint.sqlite3'}")}
 _database = DATABASES["default"]
+if "ENGINE" not in _database:
+    sys.exit("DATABASE_URL must begin with sqlite:/// or postgres://, as in postgres://user:password@host/database.")
 _database["ATOMIC_REQUESTS"] = False
 # A connection is kept for a minute: opening one costs more than most requests, and SQLite's last one to close writes back its WAL.
 _database.setdefault("CONN_MAX_AGE", 60)

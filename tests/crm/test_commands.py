@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
@@ -132,6 +137,22 @@ def test_doctor_speaks_in_sentences() -> None:
     text = out.getvalue()
     assert "All migrations are applied." in text and "The search index agrees" in text
     assert "Static files are not collected. Run: manage.py collectstatic --noinput" in text
+
+
+def test_doctor_without_a_database_says_that_alone(tmp_path: Path) -> None:
+    for url, words in (
+        ("postgres://nobody@127.0.0.1:1/none", "WRONG The database does not answer: “"),
+        (
+            f"sqlite:///{tmp_path}/absent/none.sqlite3",
+            "WRONG The database does not answer: “unable to open database file”.",
+        ),
+        ("crm.sqlite3", "DATABASE_URL must begin with sqlite:/// or postgres://"),
+    ):
+        given = {**os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "crm.settings"}
+        command = [sys.executable, str(configured.ROOT / "manage.py"), "doctor"]
+        done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 1 and words in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr and done.stdout.count("WRONG") <= 1, "one sentence, and no traceback"
 
 
 def upgraded() -> None:

@@ -41,9 +41,14 @@ class Command(BaseCommand):
             try:
                 findings = list(check())
             except DatabaseError as error:
-                findings = [
-                    (False, f"{(check.__doc__ or '').split('.')[0]}: the database said “{str(error).splitlines()[0]}”.")
-                ]
+                said = str(error).splitlines()[0]
+                if check is database:
+                    self.stdout.write(
+                        f"WRONG The database does not answer: “{said}”. Start it, or mend DATABASE_URL; what else may be "
+                        "wrong cannot be seen without it."
+                    )
+                    sys.exit(1)
+                findings = [(False, f"{(check.__doc__ or '').split('.')[0]}: the database said “{said}”.")]
             for well, sentence in findings:
                 wrong += not well
                 self.stdout.write(f"{'ok   ' if well else 'WRONG'} {sentence}")
