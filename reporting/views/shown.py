@@ -247,10 +247,11 @@ def number_text(value: Decimal | None, unit: str = "") -> str:
 
 
 def change_text(change: int, unit: str) -> str:
-    """Return a change for people: `+25%`, `-3 points` for a share; what is more than tenfold as `×20`."""
+    """Return a change for people: `+25%`, `0%`, `-3 points` for a share; what is more than tenfold as `×20`."""
+    signed = f"{change:+}" if change else "0"
     if unit == "%":
-        return f"{change:+} point{'' if abs(change) == 1 else 's'}"
-    return f"×{round(change / 100) + 1:,}" if change > 900 else f"{change:+}%"
+        return f"{signed} point{'' if abs(change) == 1 else 's'}"
+    return f"×{round(change / 100) + 1:,}" if change > 900 else f"{signed}%"
 
 
 def days_text(start: date, end: date) -> str:

@@ -408,7 +408,7 @@ def test_the_others_of_a_split_open_their_list(world: Any, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("change", "unit", "words"),
-    [(25, "", "+25%"), (-25, "s", "-25%"), (0, "", "+0%"), (1, "%", "+1 point"), (-3, "%", "-3 points"),
+    [(25, "", "+25%"), (-25, "s", "-25%"), (0, "", "0%"), (0, "%", "0 points"), (1, "%", "+1 point"), (-3, "%", "-3 points"),
      (900, "", "+900%"), (205000, "", "×2,051")],
 )  # fmt: skip
 def test_changes_in_words(change: int, unit: str, words: str) -> None:
