@@ -25,7 +25,7 @@ from crm.members import members_of
 from crm.models import Membership
 from crm.permissions import can_edit_field
 from leads.queries import statuses
-from leads.search.builder import Block, Condition, Part, Writer, apply, mark_error, number_paths, parts_of
+from leads.search.builder import Block, Condition, Part, Writer, apply, every, mark_error, number_paths
 from leads.search.forms import from_form, settle
 from leads.search.reading import from_tree
 from leads.search.sources import Source, source_named
@@ -108,7 +108,7 @@ class RuleForm:
     def require_complete(self) -> None:
         """Raise `InvalidInput` while a condition has no value: without it the rule would run more often than is meant."""
         self.condition()
-        waiting = [part for part in parts_of(self.block) if isinstance(part, Condition) and part.emitted is None]
+        waiting = [part for part in every(self.block) if isinstance(part, Condition) and part.emitted is None]
         for part in waiting:
             part.error = "This condition needs a value. Give it one, or take it out."
         if waiting:

@@ -81,13 +81,6 @@ class Raw(Part):
 ANY_TEXT, IN_VIEW = "text:", "view:"
 
 
-def parts_of(part: Part) -> Iterator[Part]:
-    """Yield a part and all parts below it."""
-    yield part
-    for child in getattr(part, "children", ()):
-        yield from parts_of(child)
-
-
 def field_of(actor: Membership, source: Source, name: str) -> Column | CustomValue | None:
     if name.startswith("cf_"):
         return source.custom_field(actor, name)
@@ -245,6 +238,7 @@ def number_paths(part: Part, path: str = "r") -> None:
 
 
 def every(part: Part) -> Iterator[Part]:
+    """Yield a part and all parts below it."""
     yield part
     for child in getattr(part, "children", ()):
         yield from every(child)
