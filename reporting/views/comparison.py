@@ -46,12 +46,15 @@ from reporting.views.shown import (
 
 @dataclass(frozen=True)
 class Column:
-    """A metric of the table. `sort_url` sorts by it, `aria_sort` says how it is sorted now."""
+    """A metric of the table. `sort_url` sorts by it, `aria_sort` says how it is sorted now; `left` and `right` are the
+    order of all columns once it changed places with its neighbour, "" at the edge."""
 
     asked: Tuned
     tile_id: str
     sort_url: str
     aria_sort: str
+    left: str = ""
+    right: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,9 @@ def _shown(request: HttpRequest, report: Report | None, given: dict[str, Any], f
     for index, (tile_id, asked) in enumerate(chosen):
         descending, ascending = sort == str(index), sort == f"-{index}"
         url = f"?{query_of(given, report, sort=f'-{index}' if descending else str(index))}"
-        columns.append(Column(asked, tile_id, url, "descending" if descending else "ascending" if ascending else ""))
+        sorted_now = "descending" if descending else "ascending" if ascending else ""
+        order = [each for each, _ in chosen]
+        columns.append(Column(asked, tile_id, url, sorted_now, _swapped(order, index - 1), _swapped(order, index)))
     lines = []
     for row in rows:
         pairs = [
@@ -152,6 +157,13 @@ def _shown(request: HttpRequest, report: Report | None, given: dict[str, Any], f
         "columns": columns, "lines": lines, "totals": totals, "name_sort": sort,
         "name_url": f"?{query_of(given, report, sort='-name' if sort == 'name' else 'name')}",
     }  # fmt: skip
+
+
+def _swapped(order: list[str], index: int) -> str:
+    """Return the ids with those at `index` and after it changed, as one value; "" where one of them is not there."""
+    if not 0 <= index < len(order) - 1:
+        return ""
+    return ",".join([*order[:index], order[index + 1], order[index], *order[index + 2 :]])
 
 
 def _pair(

@@ -287,6 +287,25 @@ def test_tiles_are_reordered(world: Any, report: Report) -> None:
         assert [row.public_id for row in tiles_of(report)] == order
 
 
+def test_columns_change_places(world: Any) -> None:
+    tenant = world.ours
+    client = sign_in(tenant.admin)
+    client.post(f"{OURS}comparison/keep/")
+    with scope(tenant.organization):
+        made = Report.objects.get()
+        first = [row.public_id for row in tiles_of(made)]
+    address = f"{OURS}comparison/?report={made.public_id}"
+    page = client.get(address).content.decode()
+    buttons = re.findall(r'formaction="([^"]*order/[^"]*)" name="columns" value="([^"]*)">.*?(Move \w+)<', page)
+    words = [word for _, _, word in buttons]
+    assert words == ["Move right", *["Move left", "Move right"] * (len(first) - 2), "Move left"]
+    answer = client.post(html.unescape(buttons[0][0]), {"columns": buttons[0][1]})
+    assert answer.status_code == 302 and answer["Location"].endswith(f"comparison/?report={made.public_id}")
+    with scope(tenant.organization):
+        assert [row.public_id for row in tiles_of(made)] == [first[1], first[0], *first[2:]]
+    assert "Move left" not in sign_in(tenant.user).get(f"{OURS}comparison/").content.decode(), "the default report"
+
+
 def test_reports_are_made_named_shared_copied_and_deleted(world: Any) -> None:
     tenant = world.ours
     client = sign_in(tenant.admin)
