@@ -89,7 +89,8 @@ def require_room_for_type(organization: Organization, types_used: int) -> None:
     if plan.activity_types is not None and types_used >= plan.activity_types:
         raise PlanLimitReached(
             f"The {plan.name} plan allows {plan.activity_types} activity types and {types_used} are in use. "
-            "Archive one, or choose a larger plan in Settings > Plan."
+            # Where there are none at all, archiving and waiting make no room.
+            f"{'Archive one, or choose' if plan.activity_types else 'Choose'} a larger plan in Settings > Plan."
         )
 
 
@@ -112,7 +113,12 @@ def count_first_publishes(organization: Organization, number: int = 1) -> None:
         used = counters.values_list("used", flat=True).get()
         raise PlanLimitReached(
             f"The {plan.name} plan allows {plan.monthly_activities:,} activities a month and {used:,} are used. "
-            f"More can be published from {_next_month(month):%-d %B %Y}, or after choosing a larger plan. Drafts are kept."
+            + (
+                f"More can be published from {_next_month(month):%-d %B %Y}, or after choosing a larger plan. "
+                if plan.monthly_activities
+                else "Choose a larger plan in Settings > Plan. "
+            )
+            + "Drafts are kept."
         )
 
 

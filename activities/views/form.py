@@ -209,7 +209,8 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
     except (PlanLimitReached, NotAllowed) as error:
         if activity is None:
             activity = drafting.save_draft(actor, lead, kind, _typed(request, parts))
-        kept = " What you typed is kept as a draft." if activity else ""
+        # The sentence about the plan says so itself.
+        kept = " What you typed is kept as a draft." if activity and isinstance(error, NotAllowed) else ""
         return _form_page(request, lead, kind, activity, parts, 422, refusal=f"{error.message}{kept}")
     words = f"{kind.name} published."
     if len(done) > 1:

@@ -103,6 +103,20 @@ def test_over_the_limit_nothing_is_published_and_the_draft_is_kept() -> None:
 
 
 @pytest.mark.django_db
+def test_a_plan_without_activities_does_not_promise_that_next_month_brings_some() -> None:
+    tenant = make_tenant("ours")
+    on_plan(tenant, "base", 7)
+    with scope(tenant.organization), pytest.raises(PlanLimitReached) as refused:
+        count_first_publishes(tenant.organization)
+    assert str(refused.value) == (
+        "The Base plan allows 0 activities a month and 7 are used. Choose a larger plan in Settings > Plan. Drafts are kept."
+    )
+    with scope(tenant.organization), pytest.raises(PlanLimitReached) as full:
+        create_type(tenant.admin, name="One more")
+    assert "Archive one" not in str(full.value)
+
+
+@pytest.mark.django_db
 def test_the_month_is_the_calendar_month_in_the_organizations_zone() -> None:
     tenant = make_tenant("ours")
     on_plan(tenant, "startup")
