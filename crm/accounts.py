@@ -93,6 +93,11 @@ def make_sign_in_link(user: User, *, mailed: bool = False) -> str:
     return settings.BASE_URL + reverse("sign_in_link", args=[token])
 
 
+def reset_second_step(user: User) -> int:
+    """Remove the user's authenticator app, keys and recovery codes, for somebody who lost them; returns how many there were."""
+    return Authenticator.objects.filter(user=user).delete()[0]
+
+
 def void_sign_in_links(user: User) -> None:
     """Let no link that was made for the user before work any more."""
     SignInLink.objects.filter(user=user, used_at=None).update(expires_at=timezone.now())

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.conf import settings as configured
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import Client
 
 from activities.models import Activity, ActivityType, LeadActivityFact
 from crm.accounts import redeem_sign_in_link
@@ -55,6 +57,20 @@ def test_an_organization_its_member_its_key_and_its_plan() -> None:
     assert find_key(key).membership.user.email == "b@h.example"
     said("set_plan", "h", "growth")
     assert Organization.objects.get(slug="h").plan == "growth"
+
+
+def test_who_lost_the_second_step_gets_in_again() -> None:
+    said("create_organization", "Harbor", "--slug", "h", "--plan", "scale", "--admin", "a@h.example")
+    user = Membership.unscoped.get(user__email="a@h.example").user
+    Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": "S"})
+    browser = Client()
+    browser.post(f"/sign-in/{token(said('sign_in_link', 'a@h.example')[-1])}/")
+    assert browser.get("/o/h/leads/").status_code == 302, "the second step is asked"
+    told = said("sign_in_link", "a@h.example", "--reset-second-step")
+    assert told[0] == "1 second step of a@h.example removed."
+    browser.post(f"/sign-in/{token(told[-1])}/")
+    assert browser.get("/o/h/leads/").status_code == 200
+    assert said("sign_in_link", "a@h.example", "--reset-second-step")[0].startswith("No second steps of")
 
 
 @pytest.mark.parametrize(
