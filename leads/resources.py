@@ -98,8 +98,13 @@ class LeadResource(SettledResource):
 
     def _whole(self, verdict: Verdict, given: dict[str, str]) -> None:
         """Settle a row whole or not at all: its contact may be refused after its lead was changed."""
-        with transaction.atomic():
-            self._one(verdict, given)
+        try:
+            with transaction.atomic():
+                self._one(verdict, given)
+        except InvalidInput:
+            if "id" not in given:
+                self.memory.new_failed.setdefault(fold(" ".join(given.get("name", "").split())), verdict.number)
+            raise
 
     def _one(self, verdict: Verdict, given: dict[str, str]) -> None:
         verdict.object_type = "lead"
@@ -121,9 +126,16 @@ class LeadResource(SettledResource):
                 raise InvalidInput(fields={"name": f"“{name}” fits {len(found)} leads: {candidates}. Use id."})
             if self.options.on_existing == "skip":
                 verdict.verdict, verdict.error = SKIP, f"There is a lead “{name}” already."
+                if self._contact(given):
+                    verdict.error += " To add the row’s contact to it, choose to update such leads."
                 verdict.object_id = found[0].pk
             else:
                 self._update(verdict, found[0], given)
+        elif first := self.memory.failed_lead(fold(name)):
+            # Made from its other rows it would lack what the first one says, and the first, mended, would find it there.
+            raise InvalidInput(
+                fields={"name": f"Row {first} of the same lead failed. Mend that one; this row is fine."}
+            )
         else:
             self._create(verdict, name, given)
 

@@ -22,7 +22,7 @@ from crm.customfields.services import create_field
 from crm.errors import Conflict, InvalidInput, NotAllowed, PlanLimitReached, TouchpointError
 from crm.fieldkinds import fold
 from crm.imports.files import BLOCK_SIZE, Row, read_rows
-from crm.imports.resource import CREATE, Memory, Verdict
+from crm.imports.resource import CREATE, ERROR, Memory, Verdict
 from crm.jobs import enqueue, upkeep
 from crm.models import FieldSet, ImportRow, ImportRun, Membership, Organization
 from crm.permissions import Perm, authorize, has
@@ -200,11 +200,16 @@ def advance(run: ImportRun, deadline: float) -> bool:
 
 
 def _memory_of(run: ImportRun) -> Memory:
-    """Return what a run that goes on must know: the leads it has made, by name."""
+    """Return what a run that goes on must know: the leads it has made, by name, and those whose first row failed."""
     memory = Memory()
     if run.target == "leads" and run.rows_done and run.state == State.RUNNING:
         made = ImportRow.objects.filter(run=run, verdict=CREATE, object_type="lead").values("object_id")
         memory.made_leads = {fold(name): pk for pk, name in Lead.objects.filter(pk__in=made).values_list("pk", "name")}
+        columns = [header for header, target in run.options["mapping"].items() if target == "name"]
+        failed = ImportRow.objects.filter(run=run, verdict=ERROR, cells__isnull=False).order_by("number")
+        for number, cells in failed.values_list("number", "cells").iterator():
+            for column in columns:
+                memory.failed_leads.setdefault(fold(" ".join((cells or {}).get(column, "").split())), number)
     return memory
 
 

@@ -75,13 +75,20 @@ class Memory:
     """What a run knows from the chunks before this one. A check needs it, because its rows are rolled back.
 
     `externals`: external ids that would be there. `made_leads`: folded name → id of the leads this run made; 0 when the
-    lead was rolled back. What a chunk adds lies in `new_…` until the chunk is kept.
+    lead was rolled back. `failed_leads`: folded name → the first row of a lead that failed. What a chunk adds lies in
+    `new_…` until the chunk is kept.
     """
 
     externals: set[str] = field(default_factory=set)
     made_leads: dict[str, int] = field(default_factory=dict)
+    failed_leads: dict[str, int] = field(default_factory=dict)
     new_externals: set[str] = field(default_factory=set)
     new_leads: dict[str, int] = field(default_factory=dict)
+    new_failed: dict[str, int] = field(default_factory=dict)
+
+    def failed_lead(self, name: str) -> int | None:
+        """Return the number of the first row of this folded name that failed."""
+        return self.failed_leads.get(name, self.new_failed.get(name))
 
     def made_lead(self, name: str) -> int | None:
         """Return the id of the lead of this folded name that the run made: 0 when it was rolled back, None when not."""
@@ -89,13 +96,14 @@ class Memory:
 
     def begin(self) -> None:
         """Forget what a chunk added that was not kept."""
-        self.new_externals, self.new_leads = set(), {}
+        self.new_externals, self.new_leads, self.new_failed = set(), {}, {}
 
     def keep(self, rolled_back: bool) -> None:
         """Keep what the chunk added. Without a check external ids are read from the database."""
         if rolled_back:
             self.externals |= self.new_externals
         self.made_leads |= dict.fromkeys(self.new_leads, 0) if rolled_back else self.new_leads
+        self.failed_leads = self.new_failed | self.failed_leads
         self.begin()
 
 

@@ -182,6 +182,36 @@ def test_rows_of_one_name_in_two_chunks_become_one_lead(ours: Tenant, monkeypatc
     assert Lead.objects.get(name="Delta").contacts_count == 2
 
 
+def test_a_lead_whose_first_row_failed_waits_for_it(ours: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failed rows, mended, must find no lead that lacks what its first row says."""
+    monkeypatch.setattr(chunks, "CHUNK", 1)
+    text = "name,status,contact_name,contact_emails\nDelta,Qualified,Ann,{}\nEps,,,\n Delta,,Bo,bo@d.example\n"
+    run = check(ours, text.format("no address"), "leads")
+    assert run.counts == {"error": 2, "create": 1}, "the check says what the run does"
+    imports.begin_run(ours.admin, run)
+    for _ in range(3):
+        chunks.advance(ImportRun.objects.get(pk=run.pk), 0)  # its time is up after each chunk
+    done = ImportRun.objects.get(pk=run.pk)
+    assert done.counts == {"error": 2, "create": 1} and done.state == ImportRun.State.DONE
+    failed = "".join(imports.failed_rows(run))
+    assert "Row 1 of the same lead failed." in failed and not Lead.objects.filter(name__iexact="delta").exists()
+    again = check(ours, failed.replace("no address", "ann@d.example"), "leads")
+    assert again.counts == {"create": 1, "update": 1}
+    imports.begin_run(ours.admin, again)
+    chunks.advance(ImportRun.objects.get(pk=again.pk), time.monotonic() + 60)
+    lead = Lead.objects.get(name="Delta")
+    assert lead.status.label == "Qualified" and lead.contacts_count == 2
+
+
+def test_a_contact_of_a_lead_that_is_there_is_not_lost_in_silence(ours: Tenant) -> None:
+    run = check(ours, "name,contact_name\nDelta,Ann\n", "leads")
+    imports.begin_run(ours.admin, run)
+    chunks.advance(ImportRun.objects.get(pk=run.pk), time.monotonic() + 60)
+    again = check(ours, "name,contact_name\nDelta,Bo\n", "leads")
+    assert again.counts == {"skip": 1}
+    assert "choose to update such leads" in again.rows.get().error
+
+
 def test_a_run_that_broke_says_so_and_goes_on(ours: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     run = check(ours, lines(5))
     imports.begin_run(ours.admin, run)
