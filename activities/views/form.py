@@ -221,12 +221,13 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
     page = reverse("leads:page", args=[request.organization.slug, lead.public_id])
     at = (request.htmx.current_url_abs_path or page) if request.htmx else ""
     alone = not at.startswith(page) or at.startswith(f"{page}log/")
-    if alone:
+    if alone and (len(done) > 1 or not request.htmx):
         # The next page says it; there a card stands in a timeline.
-        if len(done) > 1:
-            messages.success(request, words)
+        messages.success(request, words)
     if not request.htmx:
-        return redirect(f"{page}#{logged.public_id}")
+        # Without scripts the timeline is a page of its own.
+        timeline = reverse("activities:timeline", args=[request.organization.slug, lead.public_id])
+        return redirect(f"{timeline}?activity={logged.public_id}#{logged.public_id}")
     if alone:
         # The form stood on a page of its own: there is no timeline to show the card in.
         return redirect_to(request, f"{page}#{logged.public_id}")

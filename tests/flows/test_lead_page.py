@@ -101,7 +101,8 @@ def test_publishing_makes_one_activity_with_what_was_typed(world) -> None:
     ours, lead = world.ours, world.ours.leads[1]
     before = counted(world.theirs)
     address = at(ours, "activities:form_new", lead.public_id, ours.type_row.public_id)
-    response = client_of(ours).post(address, form_of(ours, Qualified="no", Users="12.50"))
+    browser = client_of(ours)
+    response = browser.post(address, form_of(ours, Qualified="no", Users="12.50"))
     assert response.status_code == 302
     with scope(ours.organization):
         latest = Activity.objects.filter(lead=lead, type=ours.type_row).order_by("-pk").first()
@@ -110,7 +111,12 @@ def test_publishing_makes_one_activity_with_what_was_typed(world) -> None:
         str(ours.use("Qualified").field.id): "no", str(ours.use("Users").field.id): "12.5",
     }  # fmt: skip
     assert (latest.user_id, latest.created_by_id) == (ours.user.user_id, ours.user.user_id)
-    assert response.headers["Location"] == f"{at(ours, 'leads:page', lead.public_id)}#{latest.public_id}"
+    # Where the card stands: without scripts the timeline is a page of its own.
+    timeline = at(ours, "activities:timeline", lead.public_id)
+    assert response.headers["Location"] == f"{timeline}?activity={latest.public_id}#{latest.public_id}"
+    landed = browser.get(response.headers["Location"]).content.decode()
+    assert f'id="{latest.public_id}"' in landed
+    assert f"{ours.type_row.name} published." in landed
     assert counted(world.theirs) == before
 
 
@@ -234,7 +240,8 @@ def test_a_form_of_a_lead_that_was_merged_goes_on_where_it_went(world) -> None:
     address = at(ours, "activities:form_new", old, ours.type_row.public_id)
     assert client.get(address).status_code == 200
     published = client.post(address, {**form_of(ours, Users="13"), "draft": saved["id"]})
-    assert published.headers["Location"] == f"{at(ours, 'leads:page', stays.public_id)}#{saved['id']}"
+    assert published.headers["Location"].startswith(at(ours, "activities:timeline", stays.public_id))
+    assert published.headers["Location"].endswith(f"#{saved['id']}")
     theirs = at(world.theirs, "activities:autosave", old, world.theirs.type_row.public_id)
     assert client_of(world.theirs).post(theirs, {"user": "x"}).status_code == 404
 
