@@ -174,8 +174,9 @@ def _html(text: str | None) -> str | None:
 
 def plain_text(markup: str) -> str:
     """Return the text of simple HTML, one line per paragraph."""
-    lines = re.sub(r"(?i)</p>\s*<p[^>]*>|<br\s*/?>|</(p|div|li)>", "\n", markup)
-    return html.unescape(re.sub(r"<[^>]*>", "", lines)).strip()
+    lines = re.sub(r"(?i)</p>\s*<p[^<>]*>|<br\s*/?>|</(p|div|li)>", "\n", markup)
+    # A tag has no other one inside: looked for up to any “>”, a text of signs alone would be read anew from each of them.
+    return html.unescape(re.sub(r"<[^<>]*>", "", lines)).strip()
 
 
 def _parts(text: str) -> list[str]:
