@@ -22,9 +22,7 @@ from reporting.queries import (
     comparison,
     filters_from,
     plain,
-    tiles_of,
     tuned,
-    visible_tiles,
 )
 from reporting.queries.comparison import Row
 from reporting.queries.overview import change_of
@@ -40,6 +38,8 @@ from reporting.views.shown import (
     query_of,
     read_filters,
     report_shown,
+    tiles_lost,
+    tiles_shown,
     toolbar,
 )
 
@@ -69,7 +69,7 @@ class Pair:
 
 def _chosen(request: HttpRequest, report: Report | None) -> list[tuple[str, Tuned]]:
     if report is not None:
-        return [(tile.public_id, asked) for tile, asked in visible_tiles(request.actor, tiles_of(report))]
+        return [(tile.public_id, asked) for tile, asked in tiles_shown(request, report)]
     return [("", tuned(request.actor, row)) for row in services.default_tiles(request.actor, Report.Kind.COMPARISON)]
 
 
@@ -123,6 +123,7 @@ def comparison_page(request: HttpRequest) -> HttpResponse:
         "compare": bool(given.get("compare")),
         "hide_zero": bool(given.get("hide_zero")),
         "rows_of": [Choice("", "Members", given.get("rows") != "teams"), Choice("teams", "Teams", given.get("rows") == "teams")],
+        "lost": tiles_lost(request, report),
         "days": days_text(period.start, period.end),
         "previous_days": days_text(period.previous.start, period.previous.end),
         "error": error,

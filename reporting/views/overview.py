@@ -21,7 +21,7 @@ from reporting.goals import progress
 from reporting.metrics.aggregates import LEADS
 from reporting.metrics.kinds import Measured
 from reporting.models import Report
-from reporting.queries import Series, Tuned, filters_from, plain, tile_series, tiles_of, tuned, visible_tiles
+from reporting.queries import Series, Tuned, filters_from, plain, tile_series, tuned
 from reporting.queries.asked import WIDTHS, Filters
 from reporting.queries.overview import Line
 from reporting.spreadsheets import csv_of
@@ -40,6 +40,8 @@ from reporting.views.shown import (
     report_shown,
     tile_of,
     tile_query,
+    tiles_lost,
+    tiles_shown,
     toolbar,
 )
 
@@ -68,7 +70,7 @@ def frames_of(request: HttpRequest, report: Report | None, given: dict[str, Any]
     """Return the tiles of a report (the default one without) that exist for the actor."""
     pairs: list[tuple[str, int, Tuned]] = []
     if report is not None:
-        pairs = [(tile.public_id, tile.width, asked) for tile, asked in visible_tiles(request.actor, tiles_of(report))]
+        pairs = [(tile.public_id, tile.width, asked) for tile, asked in tiles_shown(request, report)]
     else:
         defaults = services.default_tiles(request.actor, Report.Kind.OVERVIEW)
         pairs = [("", 1, tuned(request.actor, asked)) for asked in defaults]
@@ -95,6 +97,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context = {
         **toolbar(request, Report.Kind.OVERVIEW, report, given, period),
         "frames": frames_of(request, report, given) if filters else [],
+        "lost": tiles_lost(request, report),
         "days": days_text(period.start, period.end),
         "error": error,
     }

@@ -22,9 +22,19 @@ from crm.permissions import Perm, has
 from leads.queries import smart_views_for
 from leads.search.language import CustomValue
 from reporting import services
-from reporting.models import Report
+from reporting.models import Report, Tile
 from reporting.periods import RELATIVE_RANGES, STEPS, Period
-from reporting.queries import Asked, Filters, Tuned, filters_from, may_change, reports_for, tuned
+from reporting.queries import (
+    Asked,
+    Filters,
+    Tuned,
+    filters_from,
+    may_change,
+    reports_for,
+    tiles_of,
+    tuned,
+    visible_tiles,
+)
 from reporting.queries.overview import MOST_LINES, Holds
 
 BROKEN = "The address of this number is broken. Open it from the report again."
@@ -71,6 +81,24 @@ def query_of(given: Mapping[str, Any], report: Report | None, **more: str) -> st
     pairs += [("users", value) for value in given.get("users") or ()]
     pairs += [("report", report.public_id)] if report else []
     return urlencode([*pairs, *((key, value) for key, value in more.items() if value)])
+
+
+def tiles_shown(request: HttpRequest, report: Report) -> list[tuple[Tile, Tuned]]:
+    """Return the tiles of the report on the page that exist for the actor; read once a request."""
+    if not hasattr(request, "report_tiles"):
+        tiles = tiles_of(report)
+        found = visible_tiles(request.actor, tiles)
+        there = {tile.pk for tile, _ in found}
+        request.report_tiles, request.tiles_lost = found, [tile for tile in tiles if tile.pk not in there]
+    return request.report_tiles
+
+
+def tiles_lost(request: HttpRequest, report: Report | None) -> list[Tile]:
+    """Return the tiles that whoever may change the report can only take away: what they count or filter by is gone or hidden."""
+    if report is None or not may_change(request.actor, report):
+        return []
+    tiles_shown(request, report)
+    return request.tiles_lost
 
 
 def toolbar(request: HttpRequest, kind: str, report: Report | None, given: Mapping[str, Any], period: Period) -> dict:
