@@ -282,6 +282,16 @@ document.addEventListener("click", (event) => {
   });
 });
 
+// A draft that is thrown away takes along what is kept of it here.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const button = event.detail.requestConfig?.elt;
+  const state = button?.matches?.("[data-discard]") && event.detail.xhr.status < 300 && states.get(button.closest("form"));
+  if (!state) return;
+  clearTimeout(state.timer);
+  state.done = true;
+  forget(state);
+});
+
 // Typing in the menu of types filters it: Enter takes the name that is typed, else one that begins so, else the first that
 // has it; arrows are the menu's own.
 document.addEventListener("input", (event) => {

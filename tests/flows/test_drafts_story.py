@@ -32,7 +32,7 @@ def run(app: Any, code: str) -> str:
 
 NAMES = (
     "Closed tab", "Session", "Only looking", "Half a number", "Slow first", "Slow later", "Mine", "Untouched type", "Old habit",
-    "Moving target", "Out of reach", "Second session", "Other member", "Edited", "Refused", "Quick",
+    "Moving target", "Out of reach", "Second session", "Other member", "Edited", "Refused", "Quick", "Thrown",
 )  # fmt: skip
 SET_UP = f"""
 for name in {NAMES!r}:
@@ -390,3 +390,20 @@ def test_publishing_within_a_second_of_typing_leaves_no_draft_behind(live_app, p
     page.wait_for_timeout(1500)
     assert saves == []
     assert run(live_app, 'print(Activity.with_drafts.filter(type__name="Quick").count())') == "1"
+
+
+def test_a_draft_that_is_thrown_away_takes_along_what_is_kept_of_it(live_app, page, leads) -> None:
+    form = open_form(page, leads["Thrown"], "Thrown")
+    form.get_by_label("Remarks").fill("first")
+    saved(page)
+    form = resume(page, live_app, "Thrown on Thrown Ltd")
+    page.route("**/autosave/", lambda route: route.abort())
+    form.get_by_label("Remarks").fill("never mind")
+    page.get_by_text("The server cannot be reached. Your text is kept in this browser.").wait_for()
+    form.get_by_role("button", name="Discard draft").click()
+    page.locator("[data-confirm-yes]").click()
+    form.wait_for(state="detached")
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.includes('draft'))") == []
+    page.goto(leads["Thrown"])
+    page.locator("#timeline-list").wait_for()
+    assert page.locator("[data-kept-here]").is_hidden()
