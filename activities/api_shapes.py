@@ -198,8 +198,15 @@ def _with_envelope(found: dict[str, Any], row: Any) -> dict[str, Any]:
 
 def _addressed(texts: Iterable[Any]) -> list[dict[str, str]]:
     """Return “Gob <gob@bluth.example>” and its kin as name and email each."""
-    pairs = (parseaddr(str(text)) for text in texts)
+    pairs = (_address(str(text)) for text in texts)
     return [{"name": name, "email": email} for name, email in pairs if email]
+
+
+def _address(text: str) -> tuple[str, str]:
+    try:
+        return parseaddr(text)
+    except RecursionError:  # bracket within bracket, which no address has
+        return "", ""
 
 
 # Each takes a kind's keys and the activity, or the row of it.

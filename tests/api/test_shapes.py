@@ -166,3 +166,14 @@ def test_the_text_of_html_is_found_in_one_go(api: Api, world: Any) -> None:
     # Looked for up to a “>” that never comes, tags of such a text took minutes.
     many = "<" * 90_000
     assert api.post("activity/note/", {"lead_id": lead, "note_html": many})["note"] == many
+
+
+def test_addresses_that_are_none_do_not_break_the_list(api: Api, world: Any) -> None:
+    lead, odd = world.ours.leads[0].public_id, "(" * 900 + "gob@bluth.example"
+    for parts in ({"sender": odd, "to": [odd]}, {"sender": "Gob <gob@bluth.example>", "cc": [odd], "bcc": [odd]}):
+        api.post(
+            "activity/email/", {"lead_id": lead, "direction": "incoming", "subject": "Hi", "status": "inbox", **parts}
+        )
+    newest, oldest = api.get(f"activity/email/?lead_id={lead}")["data"]
+    assert newest["envelope"]["from"] == [{"name": "Gob", "email": "gob@bluth.example"}]
+    assert (newest["envelope"]["cc"], oldest["envelope"]["from"], oldest["envelope"]["to"]) == ([], [], [])
