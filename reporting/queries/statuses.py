@@ -38,7 +38,7 @@ def status_report(
     """Return Close's lead status report over the leads the actor sees, or those of them that `tree` selects.
 
     Without `start` there is nothing to compare with: no `started`, `change`, `gained` and `lost`. Leads that are gone do
-    not count. A lead that was made in the period entered its first status.
+    not count, nor do changes the actor may not see. A lead that was made in the period entered its first status.
     """
     leads = visible_leads(actor)
     if tree is not None:
