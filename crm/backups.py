@@ -126,7 +126,9 @@ def _dump_postgres(target: Path) -> None:
 
 
 # A newer version may have left tables that the backup does not know and that refer to those it brings back. Tables of other
-# programs in the same database stay: ours begin with the name of an app whose migrations were applied.
+# programs in the same database stay, whatever they are called: ours are owned by our role, begin with the name of an app whose
+# migrations were applied, and are of our own apps or refer to a table of those.
+OWN_APPS = ("crm", "leads", "activities", "reporting")
 _FORGET_OURS = """
 DO $forget$
 DECLARE known record;
@@ -134,13 +136,17 @@ BEGIN
   IF to_regclass('django_migrations') IS NULL THEN RETURN; END IF;
   FOR known IN
     SELECT DISTINCT t.oid::regclass AS name FROM pg_class t JOIN django_migrations m ON starts_with(t.relname, m.app || '_')
-    WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p')
+    WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') AND t.relowner = current_user::regrole
+      AND (m.app = ANY ('{OWN_APPS}') OR EXISTS (
+        SELECT 1 FROM pg_constraint c JOIN pg_class o ON o.oid = c.confrelid
+        WHERE c.conrelid = t.oid AND c.contype = 'f' AND split_part(o.relname, '_', 1) = ANY ('{OWN_APPS}')
+      ))
   LOOP
     EXECUTE 'DROP TABLE IF EXISTS ' || known.name || ' CASCADE';
   END LOOP;
   FOR known IN
     SELECT DISTINCT f.oid::regprocedure AS name FROM pg_proc f JOIN django_migrations m ON starts_with(f.proname, m.app || '_')
-    WHERE f.pronamespace = current_schema()::regnamespace
+    WHERE f.pronamespace = current_schema()::regnamespace AND f.proowner = current_user::regrole AND m.app = ANY ('{OWN_APPS}')
       AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = f.oid AND d.deptype = 'e')
   LOOP
     EXECUTE 'DROP FUNCTION IF EXISTS ' || known.name || ' CASCADE';
@@ -160,7 +166,7 @@ def _restore_postgres(source: Path) -> None:
         "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", f"--use-list={wanted}",
         f"--file={script}", str(source),
     )  # fmt: skip
-    first.write_text(_FORGET_OURS)
+    first.write_text(_FORGET_OURS.replace("OWN_APPS", ",".join(OWN_APPS)))
     _postgres(
         "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null",
         f"--file={first}", f"--file={script}",

@@ -66,12 +66,16 @@ def test_a_backup_takes_the_place_of_what_a_newer_version_made(app: LiveApp, tmp
     user = "user_id bigint references crm_user (id)"
     app.manage("shell", "--no-imports", "-c", SQL.format(f"create table crm_newer (id bigint primary key, {user})"))
     app.manage("shell", "--no-imports", "-c", SQL.format("insert into crm_newer select id, id from crm_user"))
-    app.manage("shell", "--no-imports", "-c", SQL.format("create table other_program (id bigint primary key)"))
+    app.manage("shell", "--no-imports", "-c", SQL.format(f"create table account_newer (id bigint primary key, {user})"))
+    for name in ("other_program", "account_book"):  # the second is called like tables of an app of ours
+        app.manage("shell", "--no-imports", "-c", SQL.format(f"create table {name} (id bigint primary key)"))
     app.manage("restore", str(tmp_path / "one.tar.gz"), "--replace")
-    with pytest.raises(AssertionError, match="crm_newer"):
-        app.manage("shell", "--no-imports", "-c", SQL.format("select count(*) from crm_newer"))
+    for name in ("crm_newer", "account_newer"):
+        with pytest.raises(AssertionError, match=name):
+            app.manage("shell", "--no-imports", "-c", SQL.format(f"select count(*) from {name}"))
     if app.database_url.startswith("postgres"):  # on SQLite the file is the database
-        assert "[(0,)]" in app.manage("shell", "--no-imports", "-c", SQL.format("select count(*) from other_program"))
+        for name in ("other_program", "account_book"):
+            assert "[(0,)]" in app.manage("shell", "--no-imports", "-c", SQL.format(f"select count(*) from {name}"))
     app.manage("set_plan", "acme", "growth")
 
 
