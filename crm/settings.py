@@ -115,10 +115,15 @@ TEMPLATES = [
 ]
 
 # --- database ---------------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'touchpoint.sqlite3'}")}
-_database = DATABASES["default"]
-if "ENGINE" not in _database:
+_url = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'touchpoint.sqlite3'}"
+if _url.partition(":")[0] not in (
+    "sqlite",
+    "postgres",
+    "postgresql",
+):  # said without the address, which may hold a password
     sys.exit("DATABASE_URL must begin with sqlite:/// or postgres://, as in postgres://user:password@host/database.")
+DATABASES = {"default": environ.Env.db_url_config(_url)}
+_database = DATABASES["default"]
 _database["ATOMIC_REQUESTS"] = False
 # A connection is kept for a minute: opening one costs more than most requests, and SQLite's last one to close writes back its WAL.
 _database.setdefault("CONN_MAX_AGE", 60)

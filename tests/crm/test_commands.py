@@ -163,11 +163,13 @@ def test_doctor_without_a_database_says_that_alone(tmp_path: Path) -> None:
             "WRONG The database does not answer: “unable to open database file”.",
         ),
         ("crm.sqlite3", "DATABASE_URL must begin with sqlite:/// or postgres://"),
+        ("postgrs://user:hunter2@127.0.0.1/none", "DATABASE_URL must begin with sqlite:/// or postgres://"),
     ):
         given = {**os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "crm.settings"}
         command = [sys.executable, str(configured.ROOT / "manage.py"), "doctor"]
         done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
         assert done.returncode == 1 and words in done.stdout + done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr and done.stdout.count("WRONG") <= 1, "one sentence, and no traceback"
 
 
