@@ -116,11 +116,8 @@ TEMPLATES = [
 
 # --- database ---------------------------------------------------------------------------------------------------------
 _url = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'touchpoint.sqlite3'}"
-if _url.partition(":")[0] not in (
-    "sqlite",
-    "postgres",
-    "postgresql",
-):  # said without the address, which may hold a password
+# What is wrong is said without the address, which may hold a password.
+if _url.partition(":")[0] not in ("sqlite", "postgres", "postgresql"):
     sys.exit("DATABASE_URL must begin with sqlite:/// or postgres://, as in postgres://user:password@host/database.")
 DATABASES = {"default": environ.Env.db_url_config(_url)}
 _database = DATABASES["default"]
