@@ -84,7 +84,7 @@ def run(page: Any) -> None:
 
 
 def tab(page: Any, label: str) -> int:
-    return int(page.locator(".tp-tabs a", has_text=label).locator(".tp-count").inner_text())
+    return int(page.locator(".tp-tabs a", has_text=label).locator(".tp-count").inner_text().replace(",", ""))
 
 
 def test_the_complaints_go_in_come_out_and_go_back_edited(app: LiveApp, page: Any) -> None:

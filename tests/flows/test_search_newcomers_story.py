@@ -110,6 +110,7 @@ def test_this_year_takes_one_step(leads: Any) -> None:
 def test_what_was_used_lately_comes_up_with_the_next_page(leads: Any) -> None:
     def top() -> list[str]:
         leads.locator("#add-r .ts-control").click()
+        leads.locator("#add-r .ts-dropdown .option").first.wait_for()
         found = leads.locator("#add-r .ts-dropdown .option").all_inner_texts()[:8]
         leads.keyboard.press("Escape")
         return [str(text) for text in found]
