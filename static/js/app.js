@@ -293,3 +293,32 @@ document.addEventListener("htmx:afterSettle", () => {
   restored?.dispatchEvent(new Event("change", { bubbles: true }));
   restored = null;
 });
+
+// --- a form that one of its own fields has drawn anew (data-redrawn): what was changed while the answer was on its way stays ---
+let sent = new Map();
+let changed = [];
+const redrawn = (target) => target?.closest?.("form[data-redrawn]");
+const chosen = (box) => [...box.selectedOptions].map((option) => option.value);
+function stateOf(box) {
+  if (box.matches("[type=checkbox], [type=radio]")) return box.checked;
+  return box.matches("select") ? chosen(box).join("\n") : box.value;
+}
+document.addEventListener("htmx:beforeRequest", ({ detail }) => {
+  const form = redrawn(detail.target);
+  if (form) sent = new Map([...form.elements].filter((box) => box.id).map((box) => [box.id, stateOf(box)]));
+});
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const form = redrawn(detail.target);
+  changed = form ? [...form.elements].filter((box) => sent.has(box.id) && sent.get(box.id) !== stateOf(box)) : [];
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const old of changed) {
+    const box = document.getElementById(old.id);
+    if (!box || box === old) continue;
+    if (box.matches("select")) for (const option of box.options) option.selected = chosen(old).includes(option.value);
+    else if (box.matches("[type=checkbox], [type=radio]")) box.checked = old.checked;
+    else box.value = old.value;
+    if (box.closest("[hx-post]")) restored = box; // what hangs on it is asked for again
+  }
+  changed = [];
+});

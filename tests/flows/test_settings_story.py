@@ -259,3 +259,33 @@ def test_without_javascript_and_on_a_phone(live_app, sign_in, axe) -> None:
         assert "Number in cm" in page.locator("#fields").inner_text()
     finally:
         plain.close()
+
+
+def test_what_is_changed_while_the_settings_of_a_kind_are_fetched_stays(live_app, sign_in) -> None:
+    """The form of a field is drawn anew when its kind is chosen; on a slow line one goes on meanwhile."""
+    page = sign_in()
+    page.goto(f"{live_app.url}/o/acme/settings/activities/new/")
+    page.get_by_label("Name").fill("Slow line")
+    page.get_by_role("button", name="Create and add fields").click()
+    page.wait_for_url("**/settings/activities/actitype_*/")
+    page.get_by_role("link", name="Add field").click()
+    page.get_by_label("Name").fill("Budget")
+    held: list[Any] = []
+    page.route("**/new/", lambda route: held.append(route))
+    page.locator("[name=kind]").select_option("number")
+    page.locator("[name=required]").check()
+    page.locator("[name=description]").fill("In euros, per year")
+    page.get_by_label("Name").press("End")
+    page.keyboard.type(" 2027")
+    assert held, "the settings of the kind are on their way"
+    held[0].continue_()
+    page.locator("[name=unit]").wait_for()
+    page.unroute("**/new/")
+    assert page.get_by_label("Name").input_value() == "Budget 2027"
+    assert page.locator("[name=required]").is_checked()
+    assert page.locator("[name=description]").input_value() == "In euros, per year"
+    page.get_by_role("button", name="Save field").click()
+    page.wait_for_url("**/settings/activities/actitype_*/")
+    assert "Budget 2027" in page.locator("main").inner_text()
+    row = page.locator("li", has_text="Budget 2027").first
+    assert "equired" in row.inner_text()
