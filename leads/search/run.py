@@ -30,7 +30,7 @@ from leads.search.language import (
 from leads.search.moments import Clock
 from leads.search.order import Sort, as_json, last_seen, sort_by
 from leads.search.sources import Column
-from leads.search.sql import Sql, both, fill, value
+from leads.search.sql import Sql, both, fill, nesting, value
 from leads.search.statements import limited, select_rows
 
 __all__ = ["Page", "count", "id_subquery", "parse", "run"]
@@ -39,6 +39,7 @@ CAPPED = 10_000
 MAX_LIMIT = 1000
 _SEVERAL_PER_RECORD = 3
 _KNOWN = 3
+_NESTED = 8
 _LOOKED_AT = CAPPED * _SEVERAL_PER_RECORD + 1
 
 
@@ -247,17 +248,22 @@ class _Search:
     def _look_at(self, candidates: Sql, once: bool, most: int, few: int, picked: Sql) -> _Found:
         """Count the different candidates, and select the page of them when there are at most `few`: in one statement."""
         listed = "array_agg(id)" if self.compiler.postgres else "json_group_array(id)"
-        numbers, each = "COUNT(*)", f"SELECT id FROM c LIMIT {most:d}"
+        # SQLite's parser goes no more than a hundred symbols deep, but plans best what stands in its place.
+        apart = not self.compiler.postgres and nesting(candidates.text) > _NESTED
+        within = Sql("c") if apart else fill("({})", candidates)
+        numbers, each = "COUNT(*)", fill(f"SELECT id FROM {{}} s LIMIT {most:d}", within)
         if not once:
-            numbers, each = "COALESCE(SUM(n), 0)", f"SELECT id, COUNT(*) AS n FROM ({each}) s GROUP BY id"
-        seen = (
+            numbers, each = "COALESCE(SUM(n), 0)", fill("SELECT id, COUNT(*) AS n FROM ({}) c GROUP BY id", each)
+        seen = fill(
             f"SELECT {numbers} AS seen, COUNT(*) AS records, "
-            f"CASE WHEN {numbers} < {most:d} AND COUNT(*) <= {few:d} THEN {listed} END AS ids FROM ({each}) e"
+            f"CASE WHEN {numbers} < {most:d} AND COUNT(*) <= {few:d} THEN {listed} END AS ids FROM ({{}}) e",
+            each,
         )
-        # One after the other instead of one in the other: SQLite's parser goes no more than a hundred symbols deep.
+        before = fill("c AS ({}), ", candidates) if apart else Sql("")
         asked = fill(
-            f"WITH c AS ({{}}), f AS ({seen}) SELECT f.seen, f.records, w.id, w.sorted FROM f LEFT JOIN ({{}}) w ON 1 = 1",
-            candidates,
+            "WITH {}f AS ({}) SELECT f.seen, f.records, w.id, w.sorted FROM f LEFT JOIN ({}) w ON 1 = 1",
+            before,
+            seen,
             picked,
         )
         rows = select_rows(asked)

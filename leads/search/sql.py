@@ -56,3 +56,12 @@ def _joined(parts: Iterable[Sql], word: str, nothing: str) -> Sql:
         return found[0]
     # Brackets that need not be are left out: SQLite's parser goes no more than a hundred symbols deep.
     return fill(word.join("{}" if part.closed else "({})" for part in found), *found)
+
+
+def nesting(text: str) -> int:
+    """Return how deep brackets stand in each other."""
+    deepest = depth = 0
+    for char in text:
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        deepest = max(deepest, depth)
+    return deepest
