@@ -486,6 +486,12 @@ def test_views_of_contacts_and_of_activities(page: Any) -> None:
         page.locator("#search-menu > summary").click()
         page.locator("#search-menu").get_by_text(entry, exact=True).click()
 
+    # One view stays pinned: a sidebar without any shows the first ones there are.
+    page.goto(f"{base}/leads/?q=e")
+    page.locator("#save-view > summary").click()
+    page.get_by_label("Name", exact=True).fill("Stays where it is")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**view=save_*")
     for lists, field, value, name, number in (
         ("contacts", "Title", "head", "Heads", "15"),
         ("activities", "User", "Any former member", "By who left", "36"),
