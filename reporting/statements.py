@@ -23,10 +23,10 @@ from django.db import OperationalError, connection, transaction
 
 from crm.errors import TooMuch
 from crm.models import Membership
+from crm.refusals import in_words
 from leads.search.language import CustomValue
 from leads.search.sources import Column
 from leads.search.sql import Sql, both, fill, one_of
-from leads.search.statements import in_words
 from reporting import kept
 from reporting.metrics.aggregates import COUNT, Aggregate, Packed, SqliteMedian
 from reporting.metrics.kinds import Measure

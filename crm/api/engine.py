@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -13,6 +14,7 @@ from ninja.parser import Parser
 from crm.api.answers import error_response, pick, refuse
 from crm.api.door import KeyAuth, speaks
 from crm.errors import TouchpointError
+from crm.refusals import in_words
 
 log = logging.getLogger("touchpoint.api")
 
@@ -52,6 +54,8 @@ def _invalid(error: ValidationError) -> JsonResponse:
     return JsonResponse({"error": " ".join(sentences), "errors": general, "field-errors": fields}, status=400)
 
 
-def _broken(request: HttpRequest, error: Exception) -> JsonResponse:
+def _broken(request: HttpRequest, error: Exception) -> Any:
+    if isinstance(error, OperationalError) and (refused := in_words(error)):
+        return error_response(refused)
     log.exception("%s %s failed (%s)", request.method, request.path, request.id, exc_info=error)
     return refuse(500, f"Something went wrong on our side. Tell the operator this request id: {request.id}.")

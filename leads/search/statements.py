@@ -11,7 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
-from crm.errors import InvalidInput, TooMuch
+from crm.errors import InvalidInput
+from crm.refusals import in_words
 from leads.search.sql import Sql
 
 _timeout: ContextVar[str] = ContextVar("timeout", default="")
@@ -58,12 +59,3 @@ def limited() -> Iterator[None]:
         raise
     except OverflowError as error:
         raise InvalidInput("A date of this search leads out of the calendar.") from error
-
-
-def in_words(error: OperationalError) -> InvalidInput | TooMuch | None:
-    """Return what a database's refusal of a search means to whoever asked; None for what is no fault of the search."""
-    if "timeout" in str(error) or "interrupt" in str(error):
-        return TooMuch("This search takes too long. Add a condition that fewer records meet, or a narrower date range.")
-    if "parser stack overflow" in str(error):
-        return InvalidInput("This search is nested too deeply for SQLite. Take out a level, or a Smart View within it.")
-    return None

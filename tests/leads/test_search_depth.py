@@ -55,3 +55,11 @@ def test_what_sqlite_cannot_read_is_said(world: World) -> None:
 def test_deeper_than_any_database_goes(world: World) -> None:
     with scope(world.ours.organization), pytest.raises(InvalidInput, match="more than 12 levels"):
         parse(nested(7), world.ours.admin)
+
+
+@pytest.mark.sqlite
+def test_a_list_by_a_view_that_sqlite_cannot_read_says_so(world: World) -> None:
+    api = Api(world.ours.admin)
+    tree = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}, nested(4)]}
+    view = api.post("saved_search/", {"name": "Deep", "s_query": {"query": tree}})["id"]
+    assert "nested too deeply for SQLite" in str(api.get(f"lead/?saved_search_id={view}", status=400))
