@@ -16,9 +16,12 @@ FAILED = pytest.StashKey[bool]()
 AXE = Path(__file__).resolve().parents[1] / "vendor" / "axe-core-4.14.1" / "axe.min.js"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
-    """Gunicorn on a fresh database with one organization, `acme`, and its admin ann@acme.example."""
+    """Gunicorn on a fresh database with one organization, `acme`, and its admin ann@acme.example.
+
+    Each file of stories has its own: what one changes (reports, views, settings) no other finds.
+    """
     app = LiveApp(tmp_path_factory.mktemp("live"))
     app.prepare()
     app.manage("create_organization", "Acme", "--slug", "acme", "--plan", "scale", "--admin", "ann@acme.example")
