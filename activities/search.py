@@ -30,6 +30,7 @@ COLUMNS = (
     Column("status", "State", "term", "{row}.status", terms=("published", "draft")),
     Column("pinned", "Pinned", "flag", "CASE WHEN {row}.pinned_at IS NULL THEN 0 ELSE 1 END"),
 )
+_TYPE = COLUMNS[0]
 _STATUS = next(column for column in COLUMNS if column.name == "status")
 
 
@@ -147,6 +148,10 @@ class ActivitySource(Source):
 
     def absorb(self, actor: Membership, nodes: Sequence[Node], clock: Any) -> tuple[Scope, list[Node]]:
         types, rest = self.types(actor), []
+        entries = frozenset(row.id for row in type_catalog(actor.organization).types if row.system)
+        # "Any activity" is what somebody did. What the product wrote (lead created, imported …) is found by its type alone.
+        if not self.builtin and not any(_asks_entries(actor, node, entries) for node in nodes):
+            types -= entries
         for node in nodes:
             if isinstance(node, Where) and isinstance(node.field, Column) and node.field.name == TYPE:
                 if isinstance(node.condition, OneOf):
@@ -175,6 +180,17 @@ def _asks_state(node: Any) -> bool:
     if isinstance(node, Where):
         return node.field is _STATUS
     return any(_asks_state(child) for child in getattr(node, "nodes", ()))
+
+
+def _asks_entries(actor: Membership, node: Any, entries: frozenset[int]) -> bool:
+    """Return whether a node names a type of system entry (`entries`: their ids), or a field that only they have."""
+    if not isinstance(node, Where):
+        return any(_asks_entries(actor, child, entries) for child in getattr(node, "nodes", ()))
+    if isinstance(node.field, CustomValue):
+        return bool(owners := _type_ids(actor, node.field.fieldset_ids)) and owners <= entries
+    if node.field is _TYPE and isinstance(node.condition, OneOf) and not node.negate:
+        return not entries.isdisjoint(int(number) for number in node.condition.values)
+    return False
 
 
 def _type_ids(actor: Membership, fieldset_ids: Iterable[int]) -> frozenset[int]:

@@ -134,7 +134,7 @@ def _related(store: Store, tree: dict[str, Any], row: Any) -> Iterable[Any]:
     builtin = name.partition(".")[2]
     wanted = {
         row.id for row in types.types
-        if (row.is_custom if builtin == "custom_activity" else not builtin or row.builtin == builtin)
+        if (row.is_custom if builtin == "custom_activity" else row.builtin == builtin if builtin else not row.system)
     }  # fmt: skip
     return [activity for activity in rows if activity.type_id in wanted]
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from activities.models import Activity
+from activities.queries import type_catalog
 from activities.services.activities import log_activity
 from activities.services.types import create_type
 from crm import events
-from crm.customfields.catalog import touch_schema
+from crm.customfields.catalog import catalog, touch_schema
 from crm.customfields.services import create_field
 from crm.errors import InvalidInput, TooMuch
 from crm.models import FieldUse
@@ -21,6 +22,7 @@ from leads.search import run as running
 from leads.search.language import parse
 from leads.search.run import count, run
 from leads.search.sentences import plural_of, sentence
+from leads.services import create_lead
 from tests.factories import Tenant, World
 
 
@@ -148,6 +150,32 @@ def test_not_for_so_long(ours: Tenant) -> None:
     refresh_facts([ours.leads[2].pk])
     recent = column("activity_at", {"type": "moment_range", "on_or_after": ago(60)}, "activity.custom_activity")
     assert names(ours, logged(of_type(ours), recent, negate=True)) == ["Cyberdyne"]
+
+
+def test_any_activity_is_what_somebody_did(ours: Tenant) -> None:
+    lead = create_lead(ours.admin, name="Newcomer")
+    entry = type_catalog(ours.organization).builtin("created")
+    assert entry is not None
+    source = next(iter(catalog(ours.organization).uses(entry.fieldset_id)))
+    names_it = column("custom_activity_type_id", {"type": "term", "values": [entry.public_id]}, "activity")
+    says = custom(source.field.public_id, {"type": "text", "value": "ui", "mode": "full_words"})
+    either = {"type": "or", "queries": [names_it, column("pinned", {"type": "boolean", "value": True}, "activity")]}
+    any_kind = {**logged(), "related_object_type": "activity"}
+    assert names(ours, {**any_kind, "negate": True}) == ["Newcomer"]
+    assert "Newcomer" not in names(ours, any_kind)
+    assert "Newcomer" in names(ours, {**logged(names_it), "related_object_type": "activity"})
+    assert "Newcomer" in names(ours, {**logged(either), "related_object_type": "activity"})
+    assert "Newcomer" in names(ours, {**logged(says), "related_object_type": "activity"})
+    assert "Newcomer" in names(ours, {**logged(), "related_object_type": "activity.created"})
+
+    def listed(tree: dict[str, Any]) -> set[int]:
+        return set(run(ours.admin, parse(tree, ours.admin, "activity"), lists="activity").ids)
+
+    own = Activity.objects.get(lead=lead)
+    logged_by_members = set(Activity.objects.exclude(type__system=True).values_list("pk", flat=True))
+    assert listed({"type": "match_all"}) == logged_by_members
+    assert own.pk in listed(names_it)
+    assert own.pk not in listed({**names_it, "negate": True})
 
 
 def test_drafts_are_out_of_sight_unless_asked_for(ours: Tenant) -> None:
