@@ -92,7 +92,7 @@ def _serve(slug: str) -> None:
         declared.name,
         {"id": "acti_…", "_type": declared.api_type},
     )
-    fields = {field.key: field.options[0] if field.options else f"({field.kind})" for field in declared.fields}
+    fields = {field.key: next(iter(field.options)) if field.options else f"({field.kind})" for field in declared.fields}
 
     @router.get(path, operation_id=f"list_{slug}", summary=f"List: {name}", openapi_extra=shows(
         {"data": [{**example, **fields}], "has_more": False}, query=LIST_QUERY))  # fmt: skip

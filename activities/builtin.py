@@ -12,13 +12,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class BuiltinField:
-    """`key` is the API's name of the field; `options` for choices."""
+    """`key` is the API's name of the field; `options` for choices: the word of the API and of files → as people read it."""
 
     key: str
     name: str
     kind: str
     required: bool = False
-    options: tuple[str, ...] = ()
+    options: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -36,6 +36,8 @@ class Builtin:
     system: bool = False
 
 
+_WAYS = {"outbound": "Outbound", "inbound": "Inbound"}
+
 BUILTINS: dict[str, Builtin] = {
     row.slug: row
     for row in (
@@ -45,9 +47,10 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("more", "More", "hidden"),
         )),
         Builtin("call", "Call", "phone", "green", "Call", "activity.call", (
-            BuiltinField("direction", "Direction", "choices", options=("outbound", "inbound")),
-            BuiltinField("disposition", "Disposition", "choices", options=(
-                "answered", "no-answer", "vm-answer", "vm-left", "busy", "blocked", "error", "abandoned")),
+            BuiltinField("direction", "Direction", "choices", options=_WAYS),
+            BuiltinField("disposition", "Disposition", "choices", options={
+                "answered": "Answered", "no-answer": "No answer", "vm-answer": "Voicemail answered", "vm-left": "Voicemail left",
+                "busy": "Busy", "blocked": "Blocked", "error": "Error", "abandoned": "Abandoned"}),
             BuiltinField("duration", "Duration", "number", settings={"unit": "s", "minimum": "0"}),
             BuiltinField("phone", "Phone", "phone"),
             BuiltinField("note", "Notes", "textarea"),
@@ -55,7 +58,7 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("more", "More", "hidden"),
         )),
         Builtin("email", "Email", "mail", "purple", "Email", "activity.email", (
-            BuiltinField("direction", "Direction", "choices", options=("outgoing", "incoming")),
+            BuiltinField("direction", "Direction", "choices", options={"outgoing": "Outgoing", "incoming": "Incoming"}),
             BuiltinField("subject", "Subject", "text"),
             BuiltinField("sender", "From", "text"),
             BuiltinField("to", "To", "text"),
@@ -63,7 +66,7 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("more", "More", "hidden"),
         )),
         Builtin("sms", "SMS", "message", "cyan", "SMS", "activity.sms", (
-            BuiltinField("direction", "Direction", "choices", options=("outbound", "inbound")),
+            BuiltinField("direction", "Direction", "choices", options=_WAYS),
             BuiltinField("remote_phone", "Phone", "phone"),
             BuiltinField("text", "Text", "textarea", required=True),
             BuiltinField("more", "More", "hidden"),
@@ -106,3 +109,11 @@ BUILTINS: dict[str, Builtin] = {
         ), system=True),
     )
 }  # fmt: skip
+
+# By field (`call.disposition`): what people read for the options of built-in fields.
+OPTION_WORDS = {
+    f"{slug}.{given.key}": given.options
+    for slug, declared in BUILTINS.items()
+    for given in declared.fields
+    if given.options
+}

@@ -148,29 +148,35 @@ def _summary(rows: Rows) -> Mapping[int, Cell]:
     for row in rows.records:
         for use in _own_uses(rows, row).values():
             preload_contacts(rows, use.field, [row.values.get(str(use.field.id))])
-    return {row.pk: Cell(_joined(rows, row)) for row in rows.records}
+    return {row.pk: _joined(rows, row) for row in rows.records}
 
 
-def _joined(rows: Rows, row: Activity) -> str:
-    kind = _kind(rows, row)
-    if kind is not None and kind.builtin == "status_change":
-        return " → ".join(_texts(rows, row))
-    return " · ".join(islice(_texts(rows, row), 3))
+def _joined(rows: Rows, row: Activity) -> Cell:
+    kind, texts = _kind(rows, row), list(islice(_texts(rows, row), 3))
+    joiner = " → " if kind is not None and kind.builtin == "status_change" else " · "
+    return Cell(joiner.join(shown for shown, _ in texts), written=joiner.join(written for _, written in texts))
 
 
-def _texts(rows: Rows, row: Activity) -> Iterator[str]:
-    """Yield an activity's values so that each can be read without its column: numbers, days and ticks by their name."""
+def _texts(rows: Rows, row: Activity) -> Iterator[tuple[str, str]]:
+    """Yield an activity's values, as shown and as files have them, so that each can be read without its column.
+
+    Numbers, days and ticks stand beside their name."""
     for use in _own_uses(rows, row).values():
         known, stored = use.field, row.values.get(str(use.field.id))
-        text = value_cell(rows, known, stored).text
+        cell = value_cell(rows, known, stored)
+        text, written = cell.text, cell.written
         if known.builtin == "created.source":
-            text = SOURCES.get(text, text)
+            text = written = SOURCES.get(text, text)
         elif text and asks_of(known.kind) == "flag":
-            text = known.name if stored else ""
+            text = written = known.name if stored else ""
         elif text and asks_of(known.kind) in ("number", "moment"):
-            text = f"{known.name}: {text}"
+            text, written = f"{known.name}: {text}", f"{known.name}: {written}"
         if text:
-            yield text if len(text) <= 60 else f"{text[:59]}…"
+            yield _short(text), _short(written)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _contacts(rows: Rows) -> Mapping[int, Cell]:

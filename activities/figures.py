@@ -36,7 +36,7 @@ def _of(slug: str, direction: str = "") -> Records:
             option = field.field.find_option(direction) if field else None
             if field is None or option is None:
                 return replace(NOTHING, negate=count is None or count.operator != "lte")
-            own = [Where(field, OneOf((option.id,), (option.label,)))]
+            own = [Where(field, OneOf((option.id,), (option.words,)))]
         return Related(LEAD, _OF[slug], All((*own, *more)), count)
 
     return found

@@ -265,6 +265,9 @@ SEARCH_SOURCES = ["leads.search.sources.LEADS", "leads.search.sources.CONTACTS",
 # Fields of leads that are worked out from what belongs to them.
 SEARCH_FIGURES = ["activities.figures.LEADS", "leads.search.figures.LEADS"]
 
+# What people read for the options of built-in fields: the API and files have words of their own.
+OPTION_WORDS = "activities.builtin.OPTION_WORDS"
+
 # What the tables of results can show and sort by.
 RESULT_COLUMNS = ["leads.search.columns.columns", "activities.columns.columns"]
 

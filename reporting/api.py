@@ -46,7 +46,7 @@ def list_metrics(request: HttpRequest) -> Any:
     Three more take parameters: `conversion.<type>.<type>.<days>`, `days_between.<type>.<type>.<days>` and
     `ratio(<key>,<key>)`."""
     found = [*catalogue(request.actor).values(), *(metric_for(request.actor, key) for key in NOT_KEPT)]
-    rows = [{"id": row.key, "key": row.key, "label": row.label, "unit": row.unit or None} for row in found]
+    rows = [{"id": row.key, "key": row.key, "label": row.written, "unit": row.unit or None} for row in found]
     return {"data": rows, "has_more": False}
 
 

@@ -49,7 +49,7 @@ def shown_row(known: Mapping[str, Field], row: Mapping[str, str], members: Seque
 def value_choices(field: Field, members: Sequence[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     """Return (value, words) to choose from; nothing for values that are typed."""
     if field.kind.has_options:
-        return [(option.public_id, option.label) for option in field.options]
+        return [(option.public_id, option.words) for option in field.options]
     if field.kind.value_name == "boolean":
         return [("yes", "Yes"), ("no", "No")]
     return [("me", "Me"), *members] if field.kind.refers_to == "user" else []

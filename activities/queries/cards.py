@@ -133,7 +133,7 @@ class _Cards:
                 typed = [part for part in many((row.draft_data or {}).get(use.field.public_id)) if part]
                 if typed:
                     options = {option.public_id: option for option in use.field.options}
-                    text = ", ".join(options[part].label if part in options else str(part) for part in typed)
+                    text = ", ".join(options[part].words if part in options else str(part) for part in typed)
                     chosen = [options[part].id for part in typed if part in options]
                     chips = tuple(use.field.kind.chips(chosen, use.field)) if len(chosen) == len(typed) else ()
                     shown.append(Value(use.field.name, text, wide=use.field.kind.wide, chips=chips, heading=heading))

@@ -10,6 +10,9 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 from crm import ids
 from crm.fieldkinds import KINDS, FieldKind
 from crm.models import CustomField, FieldOption, FieldSet, FieldUse, Organization, new_version
@@ -21,12 +24,25 @@ _lock = Lock()
 
 @dataclass(frozen=True)
 class Option:
+    """A choice. `label`: what the API and files call it; `spoken`: what people read where that differs (built-in fields)."""
+
     id: int
     public_id: str
     label: str
     color: str
     position: int
     removed: bool
+    spoken: str = ""
+
+    @property
+    def words(self) -> str:
+        """What people read."""
+        return self.spoken or self.label
+
+    @property
+    def shown(self) -> str:
+        """What people read, with a word about an option that was removed."""
+        return f"{self.words} (removed)" if self.removed else self.words
 
 
 @dataclass(frozen=True)
@@ -68,14 +84,15 @@ class Field:
     @cached_property
     def _by_label(self) -> dict[str, Option]:
         old = {label: option for label, pk in self.merged_labels.items() if (option := self._by_id.get(pk))}
-        return old | {option.label.casefold(): option for option in self.options}
+        spoken = {option.words.casefold(): option for option in self.options}
+        return spoken | old | {option.label.casefold(): option for option in self.options}
 
     def option(self, option_id: Any) -> Option | None:
         """Return an option by its row id, removed ones included; for one that was merged, what it was merged into."""
         return self._by_id.get(option_id)
 
     def find_option(self, raw: Any) -> Option | None:
-        """Return an option by its `opt_` id or its label, ignoring case; merged ones lead to what they became."""
+        """Return an option by its `opt_` id, its label or words, ignoring case; merged ones lead to what they became."""
         text = str(raw).strip()
         number = ids.decode("opt", text)
         return self.option(number) if number else self._by_label.get(text.casefold())
@@ -165,16 +182,19 @@ def _decimal(settings: Mapping[str, Any], key: str) -> Decimal | None:
 
 def _load(organization: Organization) -> Catalog:
     sets = {row.pk: row.owner for row in FieldSet.unscoped.filter(organization=organization)}
+    rows = list(CustomField.unscoped.filter(organization=organization, deleted_at=None))
+    told: Mapping[str, Mapping[str, str]] = import_string(settings.OPTION_WORDS)
+    words = {row.pk: told[row.builtin] for row in rows if row.builtin in told}
     options: dict[int, list[Option]] = {}
     for row in FieldOption.unscoped.filter(organization=organization).order_by("position", "pk"):
-        found = Option(row.pk, row.public_id, row.label, row.color, row.position, row.removed_at is not None)
+        spoken = words.get(row.field_id, {}).get(row.label, "")
+        found = Option(row.pk, row.public_id, row.label, row.color, row.position, row.removed_at is not None, spoken)
         options.setdefault(row.field_id, []).append(found)
     uses = list(FieldUse.unscoped.filter(organization=organization).order_by("position", "pk"))
     sets_of: dict[int, list[int]] = {}
     for use in uses:
         sets_of.setdefault(use.field_id, []).append(use.fieldset_id)
     fields = {}
-    rows = list(CustomField.unscoped.filter(organization=organization, deleted_at=None))
     converting = {row.replaces: row.kind for row in rows if row.replaces}
     for row in rows:
         merged = {int(old): new for old, new in row.settings.get("merged", {}).items()}

@@ -8,7 +8,7 @@ UTC · choices option id · user user id · contact contact id · checkbox bool;
 from __future__ import annotations
 
 from crm.fieldkinds.choosing import Checkbox, Choices, Contact, User
-from crm.fieldkinds.decimals import Number, plain
+from crm.fieldkinds.decimals import SECONDS, Number, plain, time_words
 from crm.fieldkinds.kind import (
     INDEXED_TEXT,
     FieldKind,
@@ -32,7 +32,7 @@ KINDS: dict[str, FieldKind] = {
 }  # fmt: skip
 
 __all__ = [
-    "INDEXED_TEXT", "KINDS", "Checkbox", "Choices", "Contact", "Date", "DateTime", "Email", "FieldKind", "Hidden",
+    "INDEXED_TEXT", "KINDS", "SECONDS", "Checkbox", "Choices", "Contact", "Date", "DateTime", "Email", "FieldKind", "Hidden",
     "InvalidValue", "Number", "Phone", "Text", "Textarea", "Url", "User", "fold", "is_blank", "join_several", "many",
-    "normal_phone", "plain", "quoted", "split_several",
+    "normal_phone", "plain", "quoted", "split_several", "time_words",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -44,9 +45,7 @@ def pick_one(offered: list[tuple[str, str]], widget: forms.Select | None = None)
 
 
 def _words(option: Option | None) -> str:
-    if option is None:
-        return "Unknown option"
-    return f"{option.label} (removed)" if option.removed else option.label
+    return option.shown if option else "Unknown option"
 
 
 class Choices(FieldKind):
@@ -71,8 +70,8 @@ class Choices(FieldKind):
         return super().split(raw, field, lookups)
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
-        offered = [(option.public_id, option.label) for option in use.field.options if not option.removed]
-        removed = [(option.public_id, f"{option.label} (removed)") for option in use.field.options if option.removed]
+        offered = [(option.public_id, option.shown) for option in use.field.options if not option.removed]
+        removed = [(option.public_id, option.shown) for option in use.field.options if option.removed]
         colors = {option.public_id: option.color for option in use.field.options if option.color}
         if use.field.multiple:
             widget = ColoredSelectMultiple(colors, attrs={"data-enhance": ""})
@@ -91,6 +90,10 @@ class Choices(FieldKind):
 
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         return _words(field.option(stored))
+
+    def written_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
+        option = field.option(stored)
+        return replace(option, spoken="").shown if option else _words(None)
 
     def chips(self, stored: Any, field: Field) -> list[tuple[str, str]]:
         held = [field.option(item) for item in many(stored)]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from crm.customfields.lookups import Lookups
 
 
+SECONDS = "s"  # the unit whose numbers people read as hours, minutes and seconds
+
+
 class Number(FieldKind):
     slug, label, storage, value_name = "number", "Number", "number", "number"
     hint = "An exact decimal number, with a unit and bounds if you like."
@@ -71,6 +74,9 @@ class Number(FieldKind):
         return str(stored)
 
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
+        return time_words(Decimal(stored)) if field.unit == SECONDS else self.written_one(stored, field, lookups)
+
+    def written_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         return f"{Decimal(stored):,f} {field.unit}".strip()
 
     def initial(self, stored: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
@@ -82,3 +88,11 @@ def plain(number: Decimal) -> str:
     text = f"{number:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
+
+
+def time_words(seconds: Decimal) -> str:
+    """Return seconds exactly, as people say them: `45 s`, `6 min 14 s`, `1 h 30 min`, `0 s`."""
+    whole, rest = divmod(abs(seconds), 60)
+    hours, minutes = divmod(int(whole), 60)
+    parts = [f"{hours:,} h" if hours else "", f"{minutes} min" if minutes else "", f"{plain(rest)} s" if rest else ""]
+    return ("-" if seconds < 0 else "") + (" ".join(part for part in parts if part) or "0 s")

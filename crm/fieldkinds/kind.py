@@ -136,6 +136,13 @@ class FieldKind:
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
         return str(stored)
 
+    def written(self, stored: Any, field: Field, lookups: Lookups) -> str:
+        """Return the words of a file that lists what a page shows: other programs read those, so they never change."""
+        return ", ".join(self.written_one(item, field, lookups) for item in many(stored))
+
+    def written_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
+        return self.display_one(stored, field, lookups)
+
     def chips(self, stored: Any, field: Field) -> list[tuple[str, str]]:
         """Return the words and the colour of each value, or nothing where no value has a colour."""
         return []

@@ -32,7 +32,7 @@ MAX_COLUMNS = 30
 @dataclass(frozen=True)
 class Cell:
     """What a table shows of one record: `moment`, else `text`. `page`: the record it links to (lead, contact, activity)
-    with its id.
+    with its id. `written`: what a file says where that is not the text.
     """
 
     text: str = ""
@@ -41,10 +41,11 @@ class Cell:
     href: str = ""
     color: str = ""
     moment: datetime | None = None
+    written: str = ""
 
     @property
     def csv(self) -> str:
-        return self.moment.isoformat() if self.moment else self.text
+        return self.moment.isoformat() if self.moment else self.written or self.text
 
 
 EMPTY = Cell()
@@ -154,7 +155,8 @@ def value_cell(rows: Rows, known: Field, stored: Any) -> Cell:
     if known.kind.has_options and len(many(stored)) == 1:
         option = known.option(many(stored)[0])
         color = option.color if option else ""
-    return Cell(known.kind.display(stored, known, rows.lookups), href=href, color=color)
+    shown, written = (say(stored, known, rows.lookups) for say in (known.kind.display, known.kind.written))
+    return Cell(shown, href=href, color=color, written=written)
 
 
 _INDEX = {"text": ("value_text", "text"), "number": ("value_number", "number"), "moment": ("value_moment", "moment"),

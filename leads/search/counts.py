@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import ceil, floor
 
+from crm.fieldkinds import SECONDS, time_words
 from leads.search.sources import Column
 
 _PREFIX = "Number of "
@@ -61,6 +62,9 @@ def _most(signs: Mapping[str, Decimal]) -> int | None:
     return min(found, default=None)
 
 
-def number_words(number: Decimal) -> str:
+def number_words(number: Decimal, unit: str = "") -> str:
+    """Return a number for people; of seconds as they say them."""
+    if unit == SECONDS:
+        return time_words(number)
     text = f"{number:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

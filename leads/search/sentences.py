@@ -13,6 +13,7 @@ from leads.search.language import (
     All,
     AnyOf,
     Count,
+    CustomValue,
     Everything,
     Exists,
     FigureIs,
@@ -333,41 +334,42 @@ def _(node: Related) -> str:
 def _(node: Where) -> str:
     if _is_number(node):
         return f"it has {_number_of(node)}"
-    return _asked(node.condition, _label(node), node.negate)
+    unit = node.field.field.unit if isinstance(node.field, CustomValue) else ""
+    return _asked(node.condition, _label(node), node.negate, unit)
 
 
 @singledispatch
-def _asked(condition: Any, label: str, negate: bool) -> str:
+def _asked(condition: Any, label: str, negate: bool, unit: str = "") -> str:
     raise TypeError(f"No words for {type(condition).__name__}.")
 
 
 @_asked.register
-def _(condition: TextIs, label: str, negate: bool) -> str:
+def _(condition: TextIs, label: str, negate: bool, unit: str = "") -> str:
     return f"{label} {(_NOT_MODES if negate else _MODES)[condition.mode]} “{condition.shown}”"
 
 
 @_asked.register
-def _(condition: OneOf, label: str, negate: bool) -> str:
+def _(condition: OneOf, label: str, negate: bool, unit: str = "") -> str:
     return f"{label} is {'not ' if negate else ''}{_joined(condition.labels, 'or')}"
 
 
 @_asked.register
-def _(condition: NumberIn, label: str, negate: bool) -> str:
+def _(condition: NumberIn, label: str, negate: bool, unit: str = "") -> str:
     bounds = dict(condition.bounds)
     if bounds.keys() == {">=", "<="}:
         low, high = bounds[">="], bounds["<="]
         if low == high:
-            return f"{label} {'≠' if negate else '='} {number_words(low)}"
-        return f"{label} is {'not ' if negate else ''}between {number_words(low)} and {number_words(high)}"
-    found = " and ".join(f"{label} {_SIGNS[sign]} {number_words(number)}" for sign, number in condition.bounds)
+            return f"{label} {'≠' if negate else '='} {number_words(low, unit)}"
+        return f"{label} is {'not ' if negate else ''}between {number_words(low, unit)} and {number_words(high, unit)}"
+    found = " and ".join(f"{label} {_SIGNS[sign]} {number_words(number, unit)}" for sign, number in condition.bounds)
     return f"not ({found})" if negate else found
 
 
 @_asked.register
-def _(condition: MomentIn, label: str, negate: bool) -> str:
+def _(condition: MomentIn, label: str, negate: bool, unit: str = "") -> str:
     return f"{label} is {'not ' if negate else ''}{_stretch(condition)}"
 
 
 @_asked.register
-def _(condition: Exists, label: str, negate: bool) -> str:
+def _(condition: Exists, label: str, negate: bool, unit: str = "") -> str:
     return f"{label} is {'empty' if negate else 'not empty'}"

@@ -88,7 +88,7 @@ def resolve_terms(actor: Membership, searched: Column | CustomValue, raw: Any) -
     """Return the stored value and label of a term: an option by id or label (ignoring case), a word of the column."""
     if isinstance(searched, CustomValue):
         option = searched.field.find_option(raw)
-        return (option.id, option.label) if option else None
+        return (option.id, option.words) if option else None
     if searched.refers_to:
         return resolve_reference(actor, Lookups(actor.organization), searched.refers_to, raw)
     if searched.asks == "label":  # people write what they like; the usual ones are only suggested

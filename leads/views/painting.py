@@ -107,6 +107,7 @@ class Shown:
     words: str = ""
     raw: str = ""
     label: str = ""
+    unit: str = ""
     can_wrap: bool = False
 
     @property
@@ -233,6 +234,7 @@ class Painter:
         shown.waiting = not is_complete(asks, part.op, part.values)
         given = tuple(value for value in part.values if value != EMPTY)
         shown.options = self._options(searched, asks, chosen.editor, given)
+        shown.unit = searched.field.unit if isinstance(searched, CustomValue) else ""
         if chosen.key in ("any", "none") and any(one.key == "missing" for one in OPERATORS[asks]):
             shown.options += choose([(EMPTY, "Empty")], part.values)
         if chosen.editor == "records" and searched is not None:
@@ -277,10 +279,7 @@ class Painter:
             return ()
         if isinstance(searched, CustomValue) and searched.field.kind.has_options:
             options = searched.field.options
-            found = tuple(
-                Choice(o.public_id, f"{o.label} (removed)" if o.removed else o.label, o.public_id in values, o.color)
-                for o in options
-            )
+            found = tuple(Choice(o.public_id, o.shown, o.public_id in values, o.color) for o in options)
             return found + choose([(v, v) for v in values if v not in {o.public_id for o in options}], values)
         if asks == "user":
             return choose(with_unknown(self.people, values), values)

@@ -20,7 +20,7 @@ Built-in kinds take the keys of custom types as well, with `activities` as first
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -164,10 +164,10 @@ class MetricCatalogue:
         for use in self.uses(kind):
             for option in use.field.options:
                 if option.public_id == public_id:
-                    label = f"{use.field.name} {option.label}"
-                    held = Where(held_in(use.field, (kind,)), OneOf((option.id,), (option.label,)))
+                    names = [f"{kind.name}, {use.field.name} {each}" for each in (option.words, option.label)]
+                    held = Where(held_in(use.field, (kind,)), OneOf((option.id,), (option.words,)))
                     color = option.color or kind.color
-                    return _counted(key, f"{kind.name}, {label}", color, selection, selection.with_nodes(held), word)
+                    return _counted(key, names, color, selection, selection.with_nodes(held), word)
         return None
 
     def _of_builtin(self, key: str, family: str, word: str, subset: str, aggregate: str) -> Metric | None:
@@ -185,7 +185,9 @@ class MetricCatalogue:
         if slug == "call" and subset != "all" and aggregate in ("count", "share"):
             if (held := _holds(declared.get("call.disposition"), subset, kind)) is None:
                 return None
-            return _counted(key, f"{label}, {subset}", kind.color, selection, selection.with_nodes(held), aggregate)
+            option = declared["call.disposition"].find_option(subset)
+            names = [f"{label}, {each}" for each in (option.words.lower() if option else subset, subset)]
+            return _counted(key, names, kind.color, selection, selection.with_nodes(held), aggregate)
         if subset != "all":
             return None
         if aggregate == "count":
@@ -231,8 +233,8 @@ class MetricCatalogue:
     def _ratio(self, key: str, part: Metric | None, whole: Metric | None) -> Metric | None:
         if not isinstance(part, Measured) or not isinstance(whole, Measured):
             return None
-        label = f"{part.label} per {whole.label}"
-        return Ratio(key, label, part.color, (part.main, whole.main))
+        label, told = f"{part.label} per {whole.label}", f"{part.written} per {whole.written}"
+        return Ratio(key, label, part.color, (part.main, whole.main), told=told)
 
     # --- all of them --------------------------------------------------------------------------------------------------
     def all_keys(self) -> Iterator[str]:
@@ -286,10 +288,13 @@ def _of_number(key: str, label: str, kind: TypeInfo, selection: Selection, how: 
     return Measured(key, label, kind.color, (Measure(selection, how, FieldAmount(field), label),), field.unit)
 
 
-def _counted(key: str, label: str, color: str, whole: Selection, part: Selection, word: str) -> Metric:
+def _counted(key: str, names: Sequence[str], color: str, whole: Selection, part: Selection, word: str) -> Metric:
+    """Return how many are in a part, or their share. `names`: to people, and of the API and files."""
+    label, told = names
     if word == "count":
-        return Measured(key, label, color, (Measure(part, words=label),))
-    return Share(key, f"{label}, share", color, (Measure(part, words=label), Measure(whole, words="all of them")))
+        return Measured(key, label, color, (Measure(part, words=label),), told=told)
+    measures = (Measure(part, words=label), Measure(whole, words="all of them"))
+    return Share(key, f"{label}, share", color, measures, told=f"{told}, share")
 
 
 def _options(field: Field | None) -> tuple[Option, ...]:
@@ -298,7 +303,7 @@ def _options(field: Field | None) -> tuple[Option, ...]:
 
 def _holds(field: Field | None, label: str, kind: TypeInfo) -> Where | None:
     option = next((row for row in _options(field) if row.label == label), None)
-    return Where(held_in(field, (kind,)), OneOf((option.id,), (option.label,))) if field and option else None
+    return Where(held_in(field, (kind,)), OneOf((option.id,), (option.words,))) if field and option else None
 
 
 def catalogue(actor: Membership) -> dict[str, Metric]:

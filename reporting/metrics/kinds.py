@@ -41,7 +41,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Metric:
-    """`key` names it in the API and on tiles, `label` to people. `unit`: `%`, `s` (seconds), `days`, a field's own."""
+    """`key` names it in the API and on tiles, `label` to people. `unit`: `%`, `s` (seconds), `days`, a field's own.
+
+    `told`: what the API and files call it where that is not the label.
+    """
 
     key: str
     label: str
@@ -49,6 +52,12 @@ class Metric:
 
     measures: tuple[Measure, ...] = ()
     unit: str = ""
+    told: str = ""
+
+    @property
+    def written(self) -> str:
+        """What the API and files call it."""
+        return self.told or self.label
 
     @property
     def main(self) -> Measure:

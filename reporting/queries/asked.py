@@ -85,6 +85,11 @@ class Tuned:
     label: str = field(default="")
 
     @property
+    def written(self) -> str:
+        """The name in files: of built-in options the words that files have."""
+        return self.asked.name or self.metric.written
+
+    @property
     def stacks(self) -> bool:
         return isinstance(self.metric, Measured) and self.metric.adds_up
 

@@ -23,6 +23,8 @@ MOST_STACKED = 8  # parts of a bar, each of its own colour
 # Told apart by colour-blind readers, next to each other too.
 PALETTE = ("blue", "orange", "teal", "pink", "yellow", "azure", "purple", "lime")
 
+NOTHING = "No answer"  # the records of a split that hold no choice
+
 
 Holds = int | None | tuple[int, ...]
 
@@ -38,13 +40,22 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """The bars of one member or choice. `holds`: the row id, None for records without one; several: none of these."""
+    """The bars of one member or choice. `holds`: the row id, None for records without one; several: none of these.
+
+    `told`: what files call it where that is not the label.
+    """
 
     holds: Holds
     label: str
     color: str
     total: Decimal | None
     values: tuple[Decimal | None, ...]
+    told: str = ""
+
+    @property
+    def written(self) -> str:
+        """What files call it."""
+        return self.told or self.label
 
 
 @dataclass(frozen=True)
@@ -168,11 +179,11 @@ def _lines(
         shown.sort(key=lambda row: (row[0] is None, order.get(row[0] or 0, 0)))
     found, taken = [], set[str]()
     for number, total, values in shown:
-        label, color = names(number)
+        label, told, color = names(number)
         if color in taken:
             color = next((each for each in PALETTE if each not in taken), color)
         taken.add(color)
-        found.append(Line(number, label, color, total, values))
+        found.append(Line(number, label, color, total, values, told))
     if rest and _stacks(metric) and not holds_several(split):
         besides = tuple(number for number, _, _ in shown if number is not None)
         found.append(Line(besides, f"{len(rest)} others", "gray", *numbers([number for number, _, _ in rest])))
@@ -216,26 +227,32 @@ def _only(measure: Measure, split: Place) -> tuple[int, ...]:
 
 
 def _names(actor: Membership, split: Place) -> Any:
-    """Return a function from what is held to (label, colour). A choice or member has one colour on every tile."""
+    """Return a function from what is held to (label, its word in files, colour).
+
+    A choice or member has one colour on every tile."""
     if isinstance(split, CustomValue) and split.field.kind.has_options:
         field = split.field
         own = [option.color for option in field.options]
         colors = own if all(own) and len(set(own)) == len(own) else _by_place(len(own))
         of_option = {option.id: color for option, color in zip(field.options, colors, strict=True)}
+        # A call without a disposition is not one that nobody answered.
+        nothing = "Empty" if any(option.words == NOTHING for option in field.options) else NOTHING
 
-        def option(number: int | None) -> tuple[str, str]:
-            found = field.option(number)
-            label = f"{found.label} (removed)" if found and found.removed else found.label if found else "No answer"
-            return label, of_option.get(number or 0, "gray")
+        def option(number: int | None) -> tuple[str, str, str]:
+            found, color = field.option(number), of_option.get(number or 0, "gray")
+            if found is None:
+                return nothing, NOTHING, color
+            return found.shown, replace(found, spoken="").shown, color
 
         return option
     lookups = Lookups(actor.organization)
     people = [ref.id for ref in lookups.members]
     of_member = dict(zip(people, _by_place(len(people)), strict=True))
 
-    def member(number: int | None) -> tuple[str, str]:
+    def member(number: int | None) -> tuple[str, str, str]:
         found = lookups.user(number)
-        return (found.name if found else "Nobody"), of_member.get(number or 0, "gray")
+        name = found.name if found else "Nobody"
+        return name, name, of_member.get(number or 0, "gray")
 
     return member
 

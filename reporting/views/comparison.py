@@ -194,7 +194,7 @@ def comparison_csv(request: HttpRequest) -> HttpResponse:
     header = ["team"] if given.get("rows") == "teams" else ["member", "email"]
     width = len(header)
     for _, asked in chosen:
-        header += [asked.label, f"{asked.label} (before)"] if with_previous else [asked.label]
+        header += [asked.written, f"{asked.written} (before)"] if with_previous else [asked.written]
     lines = []
     for row in rows:
         first = [row.name, row.member.user.email] if row.member else [row.name]

@@ -218,7 +218,7 @@ def tile_csv(request: HttpRequest) -> HttpResponse:
     """The bars of a tile as CSV: first and last day, then one column for each line."""
     asked, filters, _ = _asked(request)
     found = _series(request, asked, filters)
-    lines = found.lines or (Line(None, asked.label, "", found.total, tuple(bar.value for bar in found.bars)),)
+    lines = found.lines or (Line(None, asked.written, "", found.total, tuple(bar.value for bar in found.bars)),)
     zone = filters.period.zone.key
     rows = [
         [bar.start.isoformat(), bar.end.isoformat(), zone, *(plain(line.values[place]) for line in lines)]
@@ -226,5 +226,5 @@ def tile_csv(request: HttpRequest) -> HttpResponse:
     ]
     rows.append(["Total", "", zone, *(plain(line.total) for line in lines)])
     return csv_of(
-        ["from", "to", "time zone", *(line.label for line in lines)], rows, f"{slugify(asked.label) or 'tile'}.csv"
+        ["from", "to", "time zone", *(line.written for line in lines)], rows, f"{slugify(asked.written) or 'tile'}.csv"
     )

@@ -251,7 +251,7 @@ def _held(request: HttpRequest, asked: Tuned, text: str) -> tuple[int, str]:
     if isinstance(asked.split, CustomValue) and asked.split.field.kind.has_options:
         option = asked.split.field.option(ids.decode("opt", text))
         if option:
-            return option.id, option.label
+            return option.id, option.words
     elif number := ids.decode("user", text):
         found = Lookups(request.organization).user(number)
         return number, found.name if found else "somebody"
