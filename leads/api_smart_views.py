@@ -16,7 +16,7 @@ from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, has
 from leads.models import SmartView
 from leads.queries import smart_view_for, smart_views_for
-from leads.search.language import object_type_of
+from leads.search.language import CURRENT_USER, object_type_of
 from leads.search.legacy import read
 from leads.services import smart_views as services
 
@@ -101,7 +101,7 @@ def _names_me(tree: Any) -> bool:
     """Return whether a search finds something else for every member."""
     if isinstance(tree, Mapping):
         return tree.get("type") == "current_user" or any(_names_me(value) for value in tree.values())
-    return isinstance(tree, list) and any(_names_me(value) for value in tree)
+    return tree == CURRENT_USER or (isinstance(tree, list) and any(_names_me(value) for value in tree))
 
 
 def sort_json(sort: str, tree: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from leads.search.language import CURRENT_USER
+
 Tree = dict[str, Any]
 
 
@@ -351,7 +353,7 @@ def _read_reference(condition: Mapping[str, Any]) -> Any:
     if not isinstance(values, list) or not values:
         return None
     named = condition.get("reference_type") in ("contact", "lead")
-    return ("named" if named else "any"), tuple(str(value) for value in values)
+    return ("named" if named else "any"), tuple("me" if value == CURRENT_USER else str(value) for value in values)
 
 
 _READERS: dict[str, Any] = {

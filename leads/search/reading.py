@@ -20,6 +20,7 @@ from leads.search.builder import (
     field_of,
     takes_never,
 )  # fmt: skip
+from leads.search.language import option_named
 from leads.search.operators import EMPTY, read
 from leads.search.sources import Source, source_named
 
@@ -200,8 +201,5 @@ def _how(tree: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _option_id(searched: Any, value: str) -> str:
     """Return an option's id, whether the tree names it by id or label; what is unknown stays, for its error."""
-    wanted = value.strip().casefold()
-    for option in searched.field.options:
-        if option.public_id == value or option.label.casefold() == wanted:
-            return str(option.public_id)
-    return value
+    found = option_named(searched, value)
+    return str(found.public_id) if found else value

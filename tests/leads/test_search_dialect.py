@@ -13,10 +13,14 @@ from activities.services.activities import log_activity
 from crm import events
 from crm.customfields.catalog import touch_schema
 from crm.errors import InvalidInput
+from crm.teams import create_team
 from crm.tenancy import scope
 from leads.search import legacy
+from leads.search.builder import Condition
+from leads.search.reading import from_tree
 from leads.search.run import parse, run
 from leads.search.sentences import sentence
+from leads.search.sources import LEAD
 from leads.services import create_contact, create_lead, create_task, update_task
 from tests.factories import Tenant, World
 from tests.leads.test_search_language import column, names
@@ -193,7 +197,8 @@ def test_fields_of_built_in_kinds_go_by_the_names_of_the_api(called: Tenant) -> 
         return names(called, has("activity.call", column(name, condition, "activity.call")))
 
     assert of_call("duration", number(gte=60)) == ["Acme"] and of_call("duration", number(gt=60)) == []
-    assert of_call("direction", {"type": "term", "values": ["inbound"]}) == ["Acme"]
+    for way in ("inbound", "incoming", "outgoing"):
+        assert of_call("direction", {"type": "term", "values": [way]}) == ["Acme"], way
     with pytest.raises(InvalidInput, match="no field of call activities"):
         of_call("shoe", {"type": "exists"})
 
@@ -224,3 +229,18 @@ def test_what_is_not_kept_may_be_asked_and_there_is_none(ours: Tenant) -> None:
     assert say(has("opportunity", won, negate=True)) == "Leads where it has no opportunity"
     assert say(column("num_calls", number(gte=2))) == "Leads with at least 2 calls"
     assert say(column("last_email_date", {"type": "exists"}) | {"negate": True}) == "Leads where Last email is empty"
+
+
+def test_people_as_members_teams_or_whoever_asks(called: Tenant) -> None:
+    """A shared view of a script is everybody's own book: it names `CURRENT_USER` among members and groups."""
+    team = create_team(called.admin, "West", [called.admin])
+    for who, expected in (
+        ("CURRENT_USER", ["Acme"]), (called.admin.user.public_id, ["Acme"]), (team.public_id, ["Acme"]), (called.user.user.public_id, []),
+    ):  # fmt: skip
+        people = {"type": "reference", "reference_type": "user_or_group", "object_ids": [who]}
+        assert names(called, has("activity.call", column("user_id", people, "activity.call"))) == expected, who
+    mine = column(
+        "created_by", {"type": "reference", "reference_type": "user_or_group", "object_ids": ["CURRENT_USER"]}
+    )
+    (shown,) = from_tree(mine, called.admin, LEAD, {}).children
+    assert isinstance(shown, Condition) and (shown.op, shown.values) == ("any", ("me",))

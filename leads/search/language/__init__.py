@@ -12,6 +12,7 @@ paths into the tree (`query.queries[1].condition.values`).
 
 from __future__ import annotations
 
+from leads.search.language.conditions import CURRENT_USER, option_named
 from leads.search.language.limits import (
     MAX_CONDITIONS,
     MAX_DEPTH,
@@ -49,6 +50,7 @@ from leads.search.language.nodes import (
 from leads.search.language.trees import free_words, object_type_of, parse, source_of
 
 __all__ = [
+    "CURRENT_USER",
     "MAX_CONDITIONS",
     "MAX_DEPTH",
     "MAX_TEXT",
@@ -80,6 +82,7 @@ __all__ = [
     "conjuncts",
     "free_words",
     "object_type_of",
+    "option_named",
     "parse",
     "source_of",
     "wrong",

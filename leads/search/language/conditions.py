@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from crm import ids
+from crm.customfields.catalog import Option
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import INDEXED_TEXT, fold
 from crm.models import Membership, Team
@@ -16,6 +17,24 @@ from leads.search.moments import Moment, parse_moment
 
 if TYPE_CHECKING:
     from leads.search.sources import Column, Source
+
+
+# What the references to people may be called, and what stands for whoever asks.
+_PEOPLE = ("user", "group", "user_or_group")
+CURRENT_USER = "CURRENT_USER"
+# Calls and SMS go out or come in by other words than emails, in what is kept; shipped clients use either.
+_OTHER_WAYS = {"incoming": "inbound", "outgoing": "outbound", "inbound": "incoming", "outbound": "outgoing"}
+
+
+def option_named(searched: Column | CustomValue, raw: Any) -> Option | None:
+    """Return the choice of a field that an id or a label names; calls and SMS go and come by the words of emails as well."""
+    if not isinstance(searched, CustomValue):
+        return None
+    field = searched.field
+    found = field.find_option(raw)
+    if found is None and field.builtin.endswith(".direction"):
+        return field.find_option(_OTHER_WAYS.get(str(raw)))
+    return found
 
 
 def _in_our_words(given: Mapping[str, Any], allowed: Collection[str]) -> Mapping[str, Any]:
@@ -129,9 +148,11 @@ class ConditionReader:
     def _term(self, given: Mapping[str, Any], field: Any, path: str) -> Condition:
         from leads.search.sources import resolve_terms
 
-        return self._resolved(
-            given.get("values"), f"{path}.values", lambda raw: resolve_terms(self.actor, field, raw), field
-        )
+        def resolve(raw: Any) -> tuple[int | str, str] | None:
+            option = option_named(field, raw)
+            return resolve_terms(self.actor, field, option.public_id if option else raw)
+
+        return self._resolved(given.get("values"), f"{path}.values", resolve, field)
 
     def _reference(self, given: Mapping[str, Any], field: Any, path: str) -> Condition:
         from leads.search.sources import refers_to
@@ -139,8 +160,8 @@ class ConditionReader:
         target = refers_to(field)
         asked = given.get("reference_type", target)
         values = given.get("object_ids")
-        if asked == "group" and target == "user":
-            return self._resolved(values, f"{path}.object_ids", self._group, field, many=True)
+        if target == "user" and asked in _PEOPLE:
+            return self._resolved(values, f"{path}.object_ids", self._people, field, many=True)
         if asked != target:
             raise wrong(f"{path}.reference_type", f"{field.label} refers to “{target}”, not to “{asked}”.")
         return self._resolved(values, f"{path}.object_ids", lambda raw: self._object(target, raw), field)
@@ -150,7 +171,13 @@ class ConditionReader:
 
         return resolve_reference(self.actor, self.lookups, target, raw)
 
-    def _group(self, raw: Any) -> list[tuple[int | str, str]] | None:
+    def _people(self, raw: Any) -> list[tuple[int | str, str]] | None:
+        """Return whom an id means: a member, the members of a team, or whoever asks."""
+        if raw == CURRENT_USER:
+            return [(self.actor.user_id, "me")]
+        if not str(raw).startswith("group_"):
+            found = self._object("user", raw)
+            return [found] if found else None
         team = Team.objects.filter(pk=ids.decode("group", raw)).first()
         if team is None:
             return None
