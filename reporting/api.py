@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +15,7 @@ from leads.search.legacy import read
 from reporting import filling
 from reporting.metrics import catalogue, metric_for
 from reporting.metrics.catalogue import NOT_KEPT
+from reporting.periods import check_year
 from reporting.queries import Asked, activity_report, filters_of, period_from, status_report
 from reporting.spreadsheets import csv_of
 
@@ -63,10 +64,10 @@ def report(request: HttpRequest, body: ReportBody) -> Any:
     if not body.metrics:
         raise InvalidInput(fields={"metrics": "Name at least one metric. GET /report/activity/metrics/ lists them."})
     if body.datetime_range is not None:
-        start = moment(body.datetime_range.start, "datetime_range.start", request.zone)
-        end = moment(body.datetime_range.end, "datetime_range.end", request.zone)
+        start = _known_year(request, body.datetime_range.start, "datetime_range.start")
+        end = _known_year(request, body.datetime_range.end, "datetime_range.end")
         if end <= start:
-            end = start + timedelta(days=1)
+            end = _a_day_on(start, request.zone) or start
     else:
         start, end = period_from(request.actor, {"range": body.relative_range}, zone=request.zone).moments
     users = sorted(user_numbers(body.users or []))
@@ -109,11 +110,21 @@ def _edge(request: HttpRequest, name: str) -> datetime | None:
     found = moment(text, name, request.zone)
     if name != "date_end" or len(text) != len("2026-01-31"):
         return found
+    return _a_day_on(found, request.zone)
+
+
+def _known_year(request: HttpRequest, text: str, name: str) -> datetime:
+    found = moment(text, name, request.zone)
+    check_year(name, found.year)
+    return found
+
+
+def _a_day_on(start: datetime, zone: tzinfo) -> datetime | None:
+    """Return the moment a day later by the calendar, where a day has 23 or 25 hours when clocks change; None past its end."""
     try:
-        # By the calendar: a day on which clocks change has 23 or 25 hours.
-        return (found.astimezone(request.zone) + timedelta(days=1)).astimezone(UTC)
+        return (start.astimezone(zone) + timedelta(days=1)).astimezone(UTC)
     except OverflowError:
-        return None  # the last day of the calendar: no end
+        return None
 
 
 def _lead_tree(request: HttpRequest, query: dict[str, Any] | None) -> dict[str, Any] | None:

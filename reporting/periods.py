@@ -31,6 +31,12 @@ FIRST_YEAR, LAST_YEAR = 1900, 2200
 MOST_BARS = 400
 
 
+def check_year(name: str, year: int) -> None:
+    """Raise `InvalidInput` for a day of a year that reports do not know."""
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise InvalidInput(fields={name: f"Reports know the years {FIRST_YEAR} to {LAST_YEAR}. Choose one of them."})
+
+
 @dataclass(frozen=True)
 class Period:
     """Days from `start` to `end`, both included, as they fall in `zone`. `week_start`: 0 = Monday … 6 = Sunday."""

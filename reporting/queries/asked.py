@@ -23,7 +23,7 @@ from reporting.metrics import Metric, MetricCatalogue, metric_for
 from reporting.metrics.catalogue import choice_field, user_field
 from reporting.metrics.kinds import Measured
 from reporting.metrics.selections import Place, Selection, filter_nodes, lead_nodes, member_labels
-from reporting.periods import FIRST_YEAR, LAST_YEAR, STEPS, Period, relative_period
+from reporting.periods import STEPS, Period, check_year, relative_period
 
 WIDTHS = ("third", "half", "wide", "full")
 
@@ -222,6 +222,5 @@ def _day(name: str, text: Any) -> date:
         found = date.fromisoformat(str(text)[:10])
     except ValueError:
         raise InvalidInput(fields={name: f"“{text or ''}” is not a date. Write it as 2026-01-31."}) from None
-    if not FIRST_YEAR <= found.year <= LAST_YEAR:
-        raise InvalidInput(fields={name: f"Reports know the years {FIRST_YEAR} to {LAST_YEAR}. Choose one of them."})
+    check_year(name, found.year)
     return found

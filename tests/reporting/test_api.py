@@ -120,3 +120,22 @@ def test_the_callers_offset_moves_the_days(world: Any, api: Api) -> None:
     body = {"type": "overview", "metrics": [key], "datetime_range": {"start": "2026-05-10", "end": "2026-05-12"}}
     answer = api.post("report/activity/", body, X_TZ_Offset="-5")
     assert [row["datetime"] for row in answer["data"]] == ["2026-05-10T00:00:00-05:00", "2026-05-11T00:00:00-05:00"]
+
+
+def test_a_range_of_one_day_ends_with_it_when_clocks_change(world: Any, api: Api) -> None:
+    """New York, 8 March 2026: 23 hours. 1 November: 25 hours."""
+    world.ours.admin.user.timezone = "America/New_York"
+    world.ours.admin.user.save(update_fields=["timezone"])
+    lead = world.ours.leads[0].public_id
+    for moment in ("2026-03-09T04:30:00+00:00", "2026-11-02T04:30:00+00:00"):
+        api.post("activity/call/", {"lead_id": lead, "date_created": moment})
+    for day, calls in (("2026-03-08", 0), ("2026-03-09", 1), ("2026-11-01", 1), ("2026-11-02", 0)):
+        body = {"type": "overview", "metrics": [CALLS], "datetime_range": {"start": day, "end": day}}
+        found = api.post("report/activity/", body)
+        assert (found["aggregations"]["totals"], len(found["data"])) == ({CALLS: calls}, 1), day
+
+
+def test_the_last_day_of_the_calendar_is_refused_in_words(api: Api) -> None:
+    day = {"start": "9999-12-31", "end": "9999-12-31"}
+    body = {"type": "overview", "metrics": [CALLS], "datetime_range": day}
+    assert "datetime_range" in str(api.post("report/activity/", body, status=400)["field-errors"])
