@@ -24,7 +24,9 @@ class BuiltinField:
 
 @dataclass(frozen=True)
 class Builtin:
-    """`api_type`: the `_type` of the REST API. `event_type`: the object type of events."""
+    """`api_type`: the `_type` of the REST API. `event_type`: the object type of events. `starts`: the field that says when
+    it happens, where nobody said so otherwise.
+    """
 
     slug: str
     name: str
@@ -34,6 +36,7 @@ class Builtin:
     event_type: str
     fields: tuple[BuiltinField, ...]
     system: bool = False
+    starts: str = ""
 
 
 _WAYS = {"outbound": "Outbound", "inbound": "Inbound"}
@@ -78,7 +81,7 @@ BUILTINS: dict[str, Builtin] = {
             BuiltinField("location", "Location", "text"),
             BuiltinField("note", "Notes", "textarea"),
             BuiltinField("more", "More", "hidden"),
-        )),
+        ), starts="starts_at"),
         Builtin("created", "Lead created", "plus", "blue", "Created", "activity.created", (
             BuiltinField("source", "Source", "text"),
         ), system=True),

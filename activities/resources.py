@@ -15,6 +15,7 @@ from activities.queries import TypeInfo, type_catalog, visible_activities, visib
 from activities.services.activities import update_activity
 from activities.services.bulk import Prepared, log_many
 from activities.services.missing_options import add_missing_options
+from activities.services.typed import start_of
 from crm import ids
 from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.cleaning import clean_values
@@ -300,15 +301,17 @@ class _Chunk:
             values = cleaner.clean(self.raw(kind, given), lead_id)
         if lead_id is None:
             lead_id = self.make_lead(verdict, given["lead_name"].strip())
-        created = created or happened or timezone.now()
+        recorded = created or happened or timezone.now()
+        # A file's `date_created` is when it occurred; without it a meeting happens when it starts.
+        happened = happened or created or start_of(self.known, kind, values) or recorded
         verdict.verdict, verdict.object_type, verdict.counts = CREATE, "activity", kind.is_custom
         verdict.label = f"{kind.name} · {self.leads.get(lead_id, '')}"
         if external:
             memory.new_externals.add(external)
         return Prepared(
             lead_id=lead_id, kind=kind, values=values, user_id=user.id if user else self.actor.user_id,
-            created_by_id=self.actor.user_id, date_created=created,
-            activity_at=happened or created, contact_id=contact_id, external_id=external or None,
+            created_by_id=self.actor.user_id, date_created=recorded,
+            activity_at=happened, contact_id=contact_id, external_id=external or None,
             pinned=_yes(given.get("pinned", "")),
         )  # fmt: skip
 
@@ -409,7 +412,7 @@ class _Chunk:
         return " ".join(told)
 
     def _show(self, use: Use, stored: Any) -> str:
-        return use.field.kind.display(stored, use.field, self.lookups) if can_view_field(self.actor, use) else "…"
+        return use.field.kind.written(stored, use.field, self.lookups) if can_view_field(self.actor, use) else "…"
 
 
 def _yes(text: str) -> bool:

@@ -15,7 +15,7 @@ from activities.models import Activity, Comment
 from activities.queries import TypeInfo, type_catalog
 from activities.services.facts import count_published, refresh_facts
 from activities.services.rules import run_rules
-from activities.services.typed import about_of
+from activities.services.typed import about_of, start_of
 from crm import events
 from crm.customfields.catalog import Catalog, catalog
 from crm.customfields.cleaning import clean_values
@@ -91,7 +91,7 @@ def log_activity(
     """Log an activity on a lead and return it.
 
     `custom`: raw input by `cf_` id. Drafts check each value but not what is required. `date_created` may lie in the
-    past; `activity_at` follows it. Raises `InvalidInput` with all problems, `NotAllowed`, `PlanLimitReached` (custom
+    past. Without `activity_at`, a meeting happens when it starts, all else when it was recorded. Raises `InvalidInput` with all problems, `NotAllowed`, `PlanLimitReached` (custom
     types, first publish) or `Conflict` for an `external_id` that is taken.
     """
     authorize(can_log(actor, kind))
@@ -112,7 +112,7 @@ def log_activity(
                 activity = Activity.unscoped.create(
                     organization=actor.organization, lead=lead, type_id=kind.id, status=status, values=values,
                     user=user or actor.user, contact=contact, created_by=created_by or actor.user, updated_by=actor.user,
-                    date_created=created, date_updated=now, activity_at=activity_at or created,
+                    date_created=created, date_updated=now, activity_at=activity_at or start_of(known, kind, values) or created,
                     published_at=now if status == PUBLISHED else None,
                     created_on=local_day(created, actor.organization), pinned_at=now if pinned else None,
                     external_id=external_id or None,
@@ -150,6 +150,7 @@ def update_activity(
 ) -> Activity:
     """Change an activity; `status` publishes or takes back to draft. Returns it as it is now.
 
+    Without `activity_at`, a meeting whose start changes moves along, unless somebody said otherwise when it happened.
     `revision`: the one the actor saw; another one raises `Conflict`. Without `partial`, fields absent from `custom` are
     emptied. Nothing that differs, nothing written. Raises `Conflict` for an `external_id` that is taken.
     """
@@ -184,8 +185,15 @@ def update_activity(
             activity.contact = contact
         if user is not UNSET:
             activity.user = user or actor.user
+        starts, started = start_of(known, kind, activity.values), start_of(known, kind, old_values)
         if activity_at is not None:
             activity.activity_at = activity_at
+        elif (
+            starts
+            and starts != started
+            and activity.activity_at in (started, activity.date_created, activity.published_at)
+        ):
+            activity.activity_at = starts
         if pinned is not None and pinned != (activity.pinned_at is not None):
             activity.pinned_at = timezone.now() if pinned else None
         if external_id is not UNSET:
@@ -201,7 +209,7 @@ def update_activity(
                 and activity_at is None
                 and before["activity_at"] == before["date_created"]
             ):
-                activity.activity_at = activity.published_at
+                activity.activity_at = starts or activity.published_at
         activity.status = target
         if target == PUBLISHED:
             activity.draft_data = None

@@ -1,14 +1,18 @@
-"""What a draft says about itself: when it happened, with whom, and whose it is, as typed in the form."""
+"""What an activity says about itself: when it happened, with whom, and whose it is, as typed in the form of a draft."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from activities.builtin import BUILTINS
 from activities.models import Activity
+from activities.queries import TypeInfo
 from crm import ids
+from crm.customfields.catalog import Catalog, Use
 from crm.customfields.lookups import Lookups
 from crm.errors import InvalidInput
 from crm.models import Membership, User
@@ -31,6 +35,21 @@ def moment_of(text: str, zone: ZoneInfo) -> datetime | None:
         raise InvalidInput(
             fields={"activity_at": f"“{text}” is not a date and time. Write it as 2026-01-31T14:30."}
         ) from None
+
+
+def start_use(known: Catalog, kind: TypeInfo) -> Use | None:
+    """Return the field by which activities of a built-in kind say when they happen: the start of a meeting."""
+    if not kind.builtin or not (starts := BUILTINS[kind.builtin].starts):
+        return None
+    key = f"{kind.builtin}.{starts}"
+    return next((use for use in known.uses(kind.fieldset_id) if use.field.builtin == key), None)
+
+
+def start_of(known: Catalog, kind: TypeInfo, values: Mapping[str, Any]) -> datetime | None:
+    """Return when an activity with these stored values starts; None where it does not say."""
+    use = start_use(known, kind)
+    stored = values.get(str(use.field.id)) if use else None
+    return datetime.fromisoformat(stored) if stored else None
 
 
 @dataclass(frozen=True)

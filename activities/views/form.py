@@ -23,7 +23,7 @@ from activities.services import activities as logging
 from activities.services import drafts as drafting
 from activities.services.drafts import DraftConflict
 from activities.services.several import log_on_leads
-from activities.services.typed import ABOUT
+from activities.services.typed import ABOUT, start_use
 from crm import ids
 from crm.access import member_page
 from crm.customfields.catalog import catalog
@@ -59,7 +59,11 @@ def _forms(
         raw=shown.draft_data if shown else None, require=True,
     )  # fmt: skip
     _number_keys(values)
-    return FormParts(AboutForm(actor, lookups, activity, data), values, _also(request, lead, activity))
+    about = AboutForm(actor, lookups, activity, data)
+    starts = start_use(catalog(actor.organization), kind)
+    if starts and starts.field.public_id in values.fields:
+        about.fields["activity_at"].help_text = f"Left empty, it is what {starts.field.name} says."
+    return FormParts(about, values, _also(request, lead, activity))
 
 
 def _also(request: HttpRequest, lead: Lead, activity: Activity | None) -> list[Lead]:
@@ -194,6 +198,9 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
             done = log_on_leads(actor, lead, kind, [row.pk for row in parts.also], draft=activity, **given)
             logged = done[0]
         else:
+            if "activity_at" not in parts.about.changed_data:
+                # The box shows minutes, and nobody touched it: a meeting may move along with its start.
+                given["activity_at"] = None
             logged = logging.update_activity(
                 actor, activity, status="published", revision=_revision(request), partial=False, **given
             )
