@@ -1,6 +1,6 @@
 """Reading activities and their types."""
 
-from activities.queries.activities import activity_for, my_drafts, visible_activities, visible_with_drafts
+from activities.queries.activities import activity_for, my_draft_on, my_drafts, visible_activities, visible_with_drafts
 from activities.queries.cards import Card, Value, cards_of
 from activities.queries.history import Change, history
 from activities.queries.timeline import TimelineFilters, TimelinePage, moment_and_id, timeline
@@ -30,6 +30,7 @@ __all__ = [
     "has_nothing_to_fill_in",
     "history",
     "moment_and_id",
+    "my_draft_on",
     "my_drafts",
     "timeline",
     "type_catalog",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Q, QuerySet
 
 from activities.models import Activity
-from activities.queries.types import type_catalog
+from activities.queries.types import TypeInfo, type_catalog
 from crm import ids
 from crm.errors import NotFound
 from crm.models import Membership
@@ -15,6 +15,7 @@ from crm.permissions import (
     has,
     visible_lead_filter,
 )
+from leads.models import Lead
 
 
 def visible_activities(actor: Membership) -> QuerySet[Activity]:
@@ -50,6 +51,11 @@ def activity_for(actor: Membership, public_id: str, *, drafts: bool = True) -> A
 def my_drafts(actor: Membership) -> list[Activity]:
     """Return the actor's own drafts, latest first, with their leads."""
     return list(_own_drafts(actor).select_related("lead").order_by("-date_updated", "-pk")[:500])
+
+
+def my_draft_on(actor: Membership, lead: Lead, kind: TypeInfo) -> Activity | None:
+    """Return the actor's own draft of this type on this lead, the latest of several."""
+    return _own_drafts(actor).filter(lead=lead, type_id=kind.id).order_by("-date_updated", "-pk").first()
 
 
 def count_my_drafts(actor: Membership) -> int:

@@ -89,7 +89,7 @@ def _number_keys(form: ValueForm) -> None:
 
 def _form_page(
     request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activity | None, parts: FormParts, status: int = 200,
-    *, refusal: str = "", theirs: list[tuple[str, str]] | None = None,
+    *, refusal: str = "", theirs: list[tuple[str, str]] | None = None, draft: Activity | None = None,
 ) -> HttpResponse:  # fmt: skip
     slug = request.organization.slug
     if activity:
@@ -113,6 +113,7 @@ def _form_page(
         "unsaved": request.method == "POST",
         "refusal": refusal,
         "theirs": theirs or [],
+        "draft": draft,
         "cancel_url": reverse("leads:page", args=[slug, lead.public_id]),
         "rules_url": reverse("activities:form_rules", args=[slug, lead.public_id, kind.public_id])
         if parts.values.has_rules
@@ -132,7 +133,8 @@ def form_new(request: HttpRequest, lead_id: str, type_id: str) -> HttpResponse:
         like = queries.activity_for(actor, request.GET["like"]) if request.GET.get("like") else None
         if like and like.type_id != kind.id:
             raise NotFound("There is no such activity.")
-        return _form_page(request, lead, kind, None, _forms(request, lead, kind, None, None, like))
+        parts = _forms(request, lead, kind, None, None, like)
+        return _form_page(request, lead, kind, None, parts, draft=queries.my_draft_on(actor, lead, kind))
     # A draft made by an autosave whose answer has not reached the page yet is taken up, so that one activity results.
     draft = _own_draft(request, lead, kind)
     if request.POST.get("save") == "draft":

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from activities.models import Activity
 from activities.services.activities import log_activity
+from activities.services.drafts import save_draft
 from activities.services.types import archive_type, create_type, update_type
 from crm import events
 from crm.customfields.services import create_field, update_field
@@ -144,6 +145,25 @@ def test_saving_as_a_draft_keeps_what_does_not_validate(world) -> None:
         draft = Activity.with_drafts.get(lead=ours.leads[2], status=Activity.Status.DRAFT)
     edit = client_of(ours).get(at(ours, "activities:edit", draft.public_id))
     assert 'value="12."' in edit.content.decode()
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_a_new_form_leads_to_the_draft_that_is_there_already(world, headers: dict[str, str]) -> None:
+    ours, lead = world.ours, world.ours.leads[2]
+    addresses = [
+        at(ours, "activities:form_new", row.public_id, ours.type_row.public_id) for row in (lead, ours.leads[1])
+    ]
+    asked = lambda role, address: client_of(ours, role).get(address, headers=headers).content.decode()  # noqa: E731
+    assert "You have a draft" not in asked("user", addresses[0])
+    with scope(ours.organization), events.door("page"):
+        older, latest = (save_draft(ours.user, lead, ours.call, {ours.fields["Users"]: text}) for text in "12")
+    before, page = counted(ours), asked("user", addresses[0])
+    assert "You have a draft of this, last changed" in page
+    assert f'<a href="{at(ours, "activities:edit", latest.public_id)}"' in page and older.public_id not in page
+    # Not on another lead, and not for another member.
+    assert "You have a draft" not in asked("user", addresses[1])
+    assert "You have a draft" not in asked("superuser", addresses[0])
+    assert counted(ours) == before
 
 
 def test_cards_are_edited_and_their_history_read_without_scripts(world) -> None:
