@@ -34,14 +34,14 @@ SOURCES = {"ui": "by hand", "api": "the API", "import": "a CSV import", "form": 
 class Value:
     """One line of a card. `href`: where it links to, or empty. `wide`: takes the whole width. `chips`: (words, colour).
 
-    `heading`: of the section it stands in, or empty.
+    `prose`: what somebody wrote; addresses in it are links. `heading`: of the section it stands in, or empty.
     """
 
     label: str
     text: str
     href: str = ""
     wide: bool = False
-    kind: str = "text"
+    prose: bool = False
     chips: tuple[tuple[str, str], ...] = ()
     heading: str = ""
 
@@ -136,7 +136,8 @@ class _Cards:
                     text = ", ".join(options[part].words if part in options else str(part) for part in typed)
                     chosen = [options[part].id for part in typed if part in options]
                     chips = tuple(use.field.kind.chips(chosen, use.field)) if len(chosen) == len(typed) else ()
-                    shown.append(Value(use.field.name, text, wide=use.field.kind.wide, chips=chips, heading=heading))
+                    kind_of = use.field.kind
+                    shown.append(Value(use.field.name, text, "", kind_of.wide, kind_of.prose, chips, heading))
                 else:
                     empty.append(use.field.name)
                 continue
@@ -149,7 +150,7 @@ class _Cards:
             href = "" if isinstance(stored, list) else use.field.kind.href(stored, use.field)
             chips = tuple(use.field.kind.chips(stored, use.field))
             kind_of = use.field.kind
-            shown.append(Value(use.field.name, text, href, kind_of.wide, kind_of.slug, chips, heading))
+            shown.append(Value(use.field.name, text, href, kind_of.wide, kind_of.prose, chips, heading))
         user, author = self.lookups.user(row.user_id), self.lookups.user(row.created_by_id)
         contact = self.lookups.contact(row.contact_id)
         lead = row.lead if Activity.lead.is_cached(row) else None

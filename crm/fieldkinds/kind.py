@@ -61,6 +61,7 @@ class FieldKind:
     hint: ClassVar[str] = ""  # one sentence for the person who chooses a kind
     settings: ClassVar[tuple[str, ...]] = ("required", "read_only", "default", "heading", "show_when")
     wide: ClassVar[bool] = False
+    prose: ClassVar[bool] = False  # what people write: addresses in it are links where it is shown
     refers_to: ClassVar[str] = ""  # user or contact: what stored ids name
     is_address: ClassVar[bool] = False  # holds email addresses: members become theirs, not their name
     whole_days: ClassVar[bool] = False  # moments are calendar days, indexed as midnight UTC

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Text(FieldKind):
     slug, label = "text", "Text"
     hint = "One line of text."
+    prose = True
     LIMIT = 10_000
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
@@ -35,7 +36,7 @@ class Textarea(FieldKind):
     slug, label = "textarea", "Text area"
     hint = "Text with line breaks."
     LIMIT = LONG_TEXT
-    wide = True
+    wide = prose = True
 
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         return plain_text(raw, field, self.LIMIT).replace("\r\n", "\n").replace("\r", "\n").rstrip()
