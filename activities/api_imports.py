@@ -20,7 +20,8 @@ router = Router(tags=["Import and export"])
 
 RUN = {
     "id": "imp_9f…", "target": "activities", "status": "done", "dry_run": False, "file_name": "calls.csv", "rows_total": 3,
-    "rows_done": 3, "counts": {"create": 2, "update": 0, "skip": 0, "error": 1}, "message": "", "can_undo": True,
+    "rows_done": 3, "counts": {"create": 2, "update": 0, "skip": 0, "error": 1}, "message": "",
+    "notes": ["“Lead Nam”: did you mean “lead_name”? It is left out."], "can_undo": True,
     "mapping": {"Company": "lead_name", "Users": "custom.cf_…"}, "headers": ["Company", "Users"], "delimiter": ",",
     "encoding": "utf-8-sig", "zone": "Europe/Berlin", "date_created": "2024-01-31T14:30:00+00:00",
     "failed_rows_url": "/api/v1/import/imp_9f…/failed_rows/",
@@ -38,7 +39,7 @@ SENDS = {
                 "file": {"type": "string", "format": "binary", "description": "CSV, TSV or XLSX"},
                 "mapping": {
                     "type": "string",
-                    "description": 'JSON: {"column of the file": "target"}; other columns are guessed, "" leaves out',
+                    "description": 'JSON: {"column of the file": "target"}; other columns go by their names, "" leaves out',
                 },
                 "type_id": {"type": "string", "description": "one activity type for the whole file"},
                 "delimiter": {"type": "string", "description": "recognised when absent"},
@@ -112,12 +113,14 @@ def _import(request: HttpRequest, target: str) -> HttpResponse:
         request.actor, target, file.name or "file.csv", file,
         encoding=posted.get("encoding", ""), delimiter={"tab": "\t"}.get(posted.get("delimiter", ""), posted.get("delimiter", "")),
     )  # fmt: skip
-    given["mapping"] = run.options["mapping"] | given.get("mapping", {})
+    asked = given.get("mapping", {})
+    given["mapping"] = run.options["mapping"] | asked
     try:
         run = imports.set_mapping(request.actor, run, given)
     except InvalidInput:
         imports.cancel_run(request.actor, run)
         raise
+    imports.note_near_misses(request.actor, run, asked)
     if dry_run:
         imports.begin_check(request.actor, run)
     else:
@@ -177,7 +180,10 @@ def get_import(request: HttpRequest, import_id: str) -> Any:
      "has_more": False},
     query={"verdict": "create, update, skip, error, undone or kept", "after": "row number", "_limit": "at most 100"}))  # fmt: skip
 def list_rows(request: HttpRequest, import_id: str) -> Any:
-    """In the order of the file. Ask for the next page with `after` = the last row of this one."""
+    """In the order of the file. Ask for the next page with `after` = the last row of this one.
+
+    `row` is the row's number in a spreadsheet: the header is row 1, and a cell of several lines makes one row.
+    """
     run = _run(request, import_id)
     after = request.GET.get("after", "0")
     if not after.isdecimal() or len(after) > 9:

@@ -19,6 +19,7 @@ from crm.errors import Conflict, InvalidInput
 from crm.fieldkinds import KINDS
 from crm.htmx import redirect_to, render_page
 from crm.imports.files import DELIMITERS, ENCODINGS, MAX_BYTES, MAX_COLUMNS, MAX_ROWS
+from crm.imports.resource import SIMILAR, WORD
 from crm.models import ImportRun
 from crm.permissions import Perm, can_log, has
 
@@ -80,7 +81,7 @@ def import_upload(request: HttpRequest) -> HttpResponse:
 # --- mapping ----------------------------------------------------------------------------------------------------------
 @dataclass
 class ColumnRow:
-    """One column on the mapping page: what is in it, where it goes, and what to say about it."""
+    """One column on the mapping page: what is in it, where it goes, and what to say about it. `similar`: target, label."""
 
     number: int
     header: str
@@ -88,6 +89,7 @@ class ColumnRow:
     target: str
     kind_label: str
     new_target: str
+    similar: tuple[str, str] | None = None
     hint: str = ""
     error: str = ""
 
@@ -147,16 +149,13 @@ def _given(request: HttpRequest, run: ImportRun) -> dict[str, Any]:
 def _with_new_guesses(request: HttpRequest, run: ImportRun) -> dict[str, str]:
     """Return the mapping with guesses for columns that went nowhere: another type has other fields."""
     resource = imports.resource_of(request.actor, run)
-    allowed = {*resource.columns, *resource.field_names().values()}
-    mapping = {
-        header: target if target in allowed or target.startswith("new.") else ""
+    names = resource.field_names()
+    allowed = {*resource.columns, *names.values()}
+    kept = {
+        header: target if target in allowed or target.startswith("new.") else names.get(target, "")
         for header, target in run.options["mapping"].items()
     }
-    for header, target in mapping.items():
-        guess = "" if target else resource.hint_for(header)[0]
-        if guess and guess not in mapping.values():
-            mapping[header] = guess
-    return mapping
+    return resource.guesses_for(run.options["headers"], {header: target for header, target in kept.items() if target})
 
 
 def _map_context(request: HttpRequest, run: ImportRun, errors: dict[str, str]) -> dict[str, Any]:
@@ -171,19 +170,24 @@ def _map_context(request: HttpRequest, run: ImportRun, errors: dict[str, str]) -
     mapping = run.options["mapping"]
     taken = set(mapping.values())
 
-    def hint(header: str) -> str:
-        """What to tell about a header; nothing where its guess is taken by another column."""
-        target, words = resource.hint_for(header)
-        return "" if target in taken and target != mapping.get(header) else words
+    labels = {target: label for group in groups for target, label in group.targets}
 
-    columns = [
-        ColumnRow(
-            number, column["header"], column["samples"], mapping.get(column["header"], ""),
-            KINDS[column["kind"]].label, f"new.{column['kind']}", hint(column["header"]),
-            errors.get(column["header"], ""),
-        )
-        for number, column in enumerate(run.options["columns"])
-    ]  # fmt: skip
+    def row(number: int, column: dict[str, Any]) -> ColumnRow:
+        header = column["header"]
+        target = mapping.get(header, "")
+        found = ColumnRow(
+            number, header, column["samples"], target, KINDS[column["kind"]].label, f"new.{column['kind']}",
+            error=errors.get(header, ""),
+        )  # fmt: skip
+        hint = resource.hint_for(header)
+        if hint.rank == SIMILAR:  # told while the column is left out, where no other one goes there
+            if not target and hint.target not in taken and hint.target in labels:
+                found.similar, found.hint = (hint.target, labels[hint.target]), hint.words
+        elif hint.target == target and not (hint.rank == WORD and run.options.get("remembered_from")):
+            found.hint = hint.words
+        return found
+
+    columns = [row(number, column) for number, column in enumerate(run.options["columns"])]
     headers = set(run.options["headers"])
     return {
         "section": SECTION,

@@ -13,6 +13,7 @@ from crm.errors import InvalidInput
 from crm.fieldkinds import fold, join_several, split_several
 from crm.imports.files import Row
 from crm.imports.resource import CLEARED, CREATE, SKIP, UPDATE, SettledResource, Verdict
+from crm.models import ImportRow
 from crm.permissions import can_edit_field
 from leads.models import Contact, Lead
 from leads.queries import visible_leads
@@ -85,7 +86,7 @@ class LeadResource(SettledResource):
 
     # --- rows -------------------------------------------------------------------------------------------------------
     def settle(self, rows: Sequence[Row]) -> list[Verdict]:
-        cells = {row.number: self.read(row) for row in rows}
+        cells = {row.number: {} if row.problem else self.read(row) for row in rows}
         numbers = {ids.decode("lead", given["id"].strip()) for given in cells.values() if "id" in given}
         names = {fold(given["name"]) for given in cells.values() if "name" in given}
         self._by_id = {lead.pk: lead for lead in visible_leads(self.actor).filter(pk__any=numbers - {None})}
@@ -94,7 +95,19 @@ class LeadResource(SettledResource):
         self._changed: dict[int, Lead] = {}
         for lead in visible_leads(self.actor).filter(name_fold__any=names):
             self._by_name.setdefault(lead.name_fold, []).append(lead)
+        self._continued = self._leads_of_continued_runs()
         return self.judge(rows, self._whole, cells)
+
+    def _leads_of_continued_runs(self) -> dict[str, Lead]:
+        """Return the leads these rows name that the runs made whose failed rows they are, by folded name; newest wins."""
+        there = {lead.pk: lead for found in self._by_name.values() for lead in found} if self.options.continues else {}
+        if not there:
+            return {}
+        rows = ImportRow.objects.filter(
+            run_id__in=self.options.continues, verdict=CREATE, object_type="lead", object_id__any=set(there)
+        )
+        made = [there[pk] for pk in rows.order_by("run_id").values_list("object_id", flat=True) if pk]
+        return {lead.name_fold: lead for lead in made}
 
     def _whole(self, verdict: Verdict, given: dict[str, str]) -> None:
         """Settle a row whole or not at all: its contact may be refused after its lead was changed."""
@@ -120,6 +133,8 @@ class LeadResource(SettledResource):
         made, found = self.memory.made_lead(fold(name)), self._by_name.get(fold(name), [])
         if made is not None:
             self._add_to_made(verdict, made, given)
+        elif continued := self._continued.get(fold(name)):
+            self._update(verdict, continued, given)
         elif found and self.options.on_existing != "create":
             if len(found) > 1:
                 candidates = ", ".join(f"{row.name} ({row.public_id})" for row in found[:5])
@@ -142,12 +157,18 @@ class LeadResource(SettledResource):
     # --- writing ------------------------------------------------------------------------------------------------------
     def _create(self, verdict: Verdict, name: str, given: Mapping[str, str]) -> None:
         contact = self._contact(given)
-        lead = create_lead(
-            self.actor, name=name, status=_plain(given.get("status", "")) or None, source="import",
-            description=_plain(given.get("description", "")), url=_plain(given.get("url", "")),
-            addresses=self._addresses(given, []) or [], contacts=[contact] if contact else [],
-            custom=self._custom(given, "custom."),
-        )  # fmt: skip
+        try:
+            lead = create_lead(
+                self.actor, name=name, status=_plain(given.get("status", "")) or None, source="import",
+                description=_plain(given.get("description", "")), url=_plain(given.get("url", "")),
+                addresses=self._addresses(given, []) or [], contacts=[contact] if contact else [],
+                custom=self._custom(given, "custom."),
+            )  # fmt: skip
+        except InvalidInput as error:
+            # A name that fits a lead can only be the contact's.
+            raise _of_contact(
+                error, keep=() if len(name) <= (Lead._meta.get_field("name").max_length or 0) else ("name",)
+            ) from None
         self.memory.new_leads[fold(name)] = lead.pk
         self._by_name.setdefault(fold(name), []).append(lead)
         verdict.verdict, verdict.object_id, verdict.label = CREATE, lead.pk, lead.name
@@ -157,6 +178,7 @@ class LeadResource(SettledResource):
         }
 
     def _add_to_made(self, verdict: Verdict, made: int, given: Mapping[str, str]) -> None:
+        verdict.fresh = True
         lead = Lead.objects.filter(pk=made).first()
         if lead is not None:
             self._update(verdict, lead, given)
@@ -169,9 +191,9 @@ class LeadResource(SettledResource):
 
     def _update(self, verdict: Verdict, lead: Lead, given: Mapping[str, str]) -> None:
         lead = self._changed.get(lead.pk, lead)
-        changes: dict[str, Any] = {
-            key: _plain(given[key]) for key in ("name", "status", "url", "description") if key in given
-        }
+        # A name that found its lead does not rename it: ACME is Acme.
+        parts = ("name", "status", "url", "description") if "id" in given else ("status", "url", "description")
+        changes: dict[str, Any] = {key: _plain(given[key]) for key in parts if key in given}
         if changes.get("status") == "":
             raise InvalidInput(fields={"status": "A lead always has a status; it cannot be cleared."})
         addresses = self._addresses(given, lead.addresses)
@@ -183,8 +205,11 @@ class LeadResource(SettledResource):
         updated = update_lead(self.actor, lead, changes)
         after = lead_state(updated)
         changed = events.diff(before, after)
-        verdict.object_id = lead.pk
-        kept = self._put_contact(verdict, updated, given)
+        verdict.object_id, verdict.label = lead.pk, lead.name
+        try:
+            kept = self._put_contact(verdict, updated, given)
+        except InvalidInput as error:
+            raise _of_contact(error) from None
         self._changed[lead.pk] = updated
         if changed:
             kept |= {"was": was.isoformat(), "date_updated": updated.date_updated.isoformat()}
@@ -299,6 +324,12 @@ def address_of(text: str) -> dict[str, str]:
         words = f'Write each as "{";".join(ADDRESS_PARTS)}" in quotation marks, with ; between them.'
         raise InvalidInput(fields={"other_addresses": words})
     return dict(zip(ADDRESS_PARTS, parts, strict=True))
+
+
+def _of_contact(error: InvalidInput, keep: Sequence[str] = ()) -> InvalidInput:
+    """Return the refusal of a contact, named by the columns of its parts but for those to `keep`."""
+    columns = {part: column for column, part in CONTACT_COLUMNS.items() if part not in keep}
+    return InvalidInput(error.message, {columns.get(key, key): text for key, text in error.fields.items()})
 
 
 def _plain(cell: str) -> str:

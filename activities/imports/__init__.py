@@ -5,7 +5,7 @@ A run is settled in chunks; each is one transaction that holds the rows, their v
 """
 
 from activities.imports.chunks import begin_check, begin_run, cancel_run, pause_run, resume_all, run_now, work
-from activities.imports.mapping import NEW_KINDS, guess_options, set_mapping
+from activities.imports.mapping import NEW_KINDS, guess_options, note_near_misses, set_mapping
 from activities.imports.runs import (
     Page,
     can_resume,
@@ -25,6 +25,6 @@ from activities.imports.upload import TARGETS, reread, start_run
 __all__ = [
     "NEW_KINDS", "TARGETS", "Page",
     "begin_check", "begin_run", "begin_undo", "can_resume", "can_undo", "cancel_run", "failed_rows", "guess_options",
-    "object_id_of", "pause_run", "records_of", "reread", "resource_of", "resume_all", "rows_to_undo", "run_for", "run_now", "runs_for", "set_mapping",
+    "note_near_misses", "object_id_of", "pause_run", "records_of", "reread", "resource_of", "resume_all", "rows_to_undo", "run_for", "run_now", "runs_for", "set_mapping",
     "start_run", "undo_run", "undo_work", "verdicts_of", "visible_runs", "work",
 ]  # fmt: skip

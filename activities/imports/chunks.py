@@ -287,7 +287,7 @@ def _note(run: ImportRun, verdicts: list[Verdict], number: int, checking: bool) 
         (
             (
                 run.organization_id, run.pk, row.number, row.verdict, row.object_type,
-                None if checking and row.verdict == CREATE else row.object_id, row.error, row.cells,
+                None if checking and (row.fresh or row.verdict == CREATE) else row.object_id, row.error, row.cells,
                 _shown(row) if checking else row.before,
             )
             for row in verdicts
@@ -305,9 +305,8 @@ def _note(run: ImportRun, verdicts: list[Verdict], number: int, checking: bool) 
 
 def _shown(row: Verdict) -> dict[str, Any] | None:
     """Return what a check tells of a row: what is made, or old and new."""
-    if row.changes:
-        return {"changes": row.changes[:20]}
-    return {"label": row.label[:200]} if row.label else None
+    told: dict[str, Any] = {"changes": row.changes[:20]} if row.changes else {}
+    return told | ({"label": row.label[:200]} if row.label else {}) or None
 
 
 def _plan_message(run: ImportRun) -> str:

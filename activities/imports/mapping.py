@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
-from activities.imports.runs import RESOURCES, State, require_state, resource_of
+from activities.imports.runs import ERROR_COLUMN, RESOURCES, State, require_state, resource_of
 from activities.queries import type_catalog
 from activities.resources import LEAD_COLUMNS
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput
 from crm.fieldkinds import KINDS
-from crm.imports.resource import Options, SettledResource
+from crm.imports.resource import SIMILAR, Options, SettledResource
 from crm.models import ImportRun, Membership
 from crm.permissions import Perm, authorize, has
 
@@ -31,34 +31,43 @@ _LOOKED_BACK = 30
 def guess_options(actor: Membership, run: ImportRun) -> dict[str, Any]:
     """Return mapping and other options: what an earlier file of the same columns had, else guesses from each header."""
     headers: list[str] = run.options["headers"]
-    found: dict[str, Any] = {"remembered_from": ""}
+    found: dict[str, Any] = {"remembered_from": "", "continues": []}
     seen: dict[str, str] = {}
     for earlier in _earlier_runs(actor, run):
         kept = earlier.options.get("mapping", {})
-        if not found["remembered_from"] and _columns(earlier.options.get("headers", ())) == _columns(headers):
+        alike = _columns(earlier.options.get("headers", ())) == _columns(headers)
+        if alike and ERROR_COLUMN in headers and earlier.started_at is not None:
+            found["continues"].append(earlier.pk)
+        if alike and not found["remembered_from"]:
             found |= {key: earlier.options[key] for key in _REMEMBERED if key in earlier.options}
             found["remembered_from"] = earlier.file_name
+            seen |= kept
         for header, target in kept.items():
-            seen.setdefault(header, target)
+            if target:  # what was left out of another file need not be left out of this one
+                seen.setdefault(header, target)
     if (order := _said_by(run.options, "day_first", "month_first")) is not None:
         found["day_first"] = order
     if (comma := _said_by(run.options, "commas", "points")) is not None:
         found["decimal_comma"] = comma
     probe = ImportRun(organization=run.organization, target=run.target, options=run.options | found)
     resource = resource_of(actor, probe)
-    allowed = {*resource.columns, *resource.field_names().values()}
-    mapping: dict[str, str] = {}
+    names = resource.field_names()
+    offered = {*resource.columns, *names.values(), ""}
+    known = catalog(actor.organization)
+    remembered: dict[str, str] = {}
     for header in headers:
-        remembered = seen.get(header)
-        # A field made from a column is a field of its own by now; what it became is in the later run's mapping.
-        target = remembered if remembered in allowed else "" if remembered == "" else resource.hint_for(header)[0]
-        mapping[header] = "" if target in mapping.values() else target or ""
-    return found | {"mapping": mapping}
+        target = seen.get(header)
+        if target and (field := known.field_by_public_id(target.removeprefix("custom."))):
+            target = names.get(f"custom.{field.name}", target)  # types may share the name by now
+        # A field made from a column is a field of its own by now, found by its name.
+        if target in offered and (not target or target not in remembered.values()):
+            remembered[header] = target
+    return found | {"mapping": resource.guesses_for(headers, remembered)}
 
 
 def _columns(headers: Iterable[str]) -> set[str]:
     """Return a file's columns without the one that a file of failed rows adds."""
-    return set(headers) - {"error"}
+    return set(headers) - {ERROR_COLUMN}
 
 
 def _earlier_runs(actor: Membership, run: ImportRun) -> list[ImportRun]:
@@ -117,6 +126,17 @@ def set_mapping(actor: Membership, run: ImportRun, given: Mapping[str, Any]) -> 
     run.options, run.state = options, State.UPLOADED
     run.save(update_fields=["options", "state"])
     return run
+
+
+def note_near_misses(actor: Membership, run: ImportRun, asked: Iterable[str]) -> None:
+    """Tell in the run's notes which columns are left out though their names are like others; not those `asked` about."""
+    resource, mapping = resource_of(actor, run), run.options["mapping"]
+    taken = set(mapping.values())
+    hints = [resource.hint_for(header) for header in mapping if not mapping[header] and header not in asked]
+    told = [hint.words for hint in hints if hint.rank == SIMILAR and hint.target not in taken]
+    if told:
+        run.options["notes"] = [*run.options.get("notes", []), *told]
+        run.save(update_fields=["options"])
 
 
 def _check_targets(

@@ -25,6 +25,7 @@ from leads.queries import visible_leads
 from leads.resources import LeadResource
 
 UNDO_DAYS = 30
+ERROR_COLUMN = "error"  # of a file of failed rows
 RESOURCES: dict[str, type[SettledResource]] = {"activities": ActivityResource, "leads": LeadResource}
 State = ImportRun.State
 
@@ -112,8 +113,11 @@ def can_resume(run: ImportRun) -> bool:
 
 def failed_rows(run: ImportRun) -> Iterator[str]:
     """Yield the failed rows as CSV text: the original columns and `error`. The file can be imported as it is."""
-    headers = run.options["headers"]
-    yield "\ufeff" + csv_text([[*headers, "error"]])
+    # The reasons of an earlier such file make way; a column of that name that goes somewhere stays.
+    headers = [name for name in run.options["headers"] if name != ERROR_COLUMN or run.options["mapping"].get(name)]
+    # A spreadsheet that writes semicolons would open commas as one column.
+    delimiter = ";" if run.options["delimiter"] == ";" else ","
+    yield "\ufeff" + csv_text([[*headers, ERROR_COLUMN]], delimiter)
     last = 0
     while True:
         with scope(run.organization_id):
@@ -122,7 +126,7 @@ def failed_rows(run: ImportRun) -> Iterator[str]:
             return
         last = rows[-1].number
         yield csv_text(
-            [[*[(row.cells or {}).get(name, "") for name in headers], neutralise(row.error)] for row in rows]
+            [[*[(row.cells or {}).get(name, "") for name in headers], neutralise(row.error)] for row in rows], delimiter
         )
 
 

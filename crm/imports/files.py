@@ -75,7 +75,7 @@ def inspect(path: Path, *, encoding: str = "", delimiter: str = "") -> Table:
     delimiter = delimiter or detect_delimiter(path, encoding)
     rows = _records(path, encoding, delimiter)
     try:
-        first = next(rows)
+        _, first = next(rows)
     except StopIteration:
         raise BadFile("The file has no header line. The first line must name the columns.") from None
     headers = _headers(first, notes)
@@ -100,7 +100,7 @@ def read_rows(path: Path, encoding: str, delimiter: str, headers: list[str], sta
     rows = _records(path, encoding, delimiter)
     next(rows, None)
     width = len(headers)
-    for number, cells in enumerate(islice(rows, start, None), start=start + 1):
+    for number, cells in islice(rows, start, None):
         problem = ""
         if len(cells) > width:
             if any(cell.strip() for cell in cells[width:]):
@@ -108,7 +108,8 @@ def read_rows(path: Path, encoding: str, delimiter: str, headers: list[str], sta
                     f"The row has {len(cells)} cells but the header has {width}. "
                     "Put cells that contain the delimiter in double quotes."
                 )
-            cells = cells[:width]
+            # What is too much stays in the last cell, so that a file of failed rows loses nothing.
+            cells = [*cells[: width - 1], delimiter.join(cells[width - 1 :])] if problem else cells[:width]
         elif len(cells) < width:
             cells = cells + [""] * (width - len(cells))
         yield Row(number, headers, cells, problem)
@@ -116,7 +117,7 @@ def read_rows(path: Path, encoding: str, delimiter: str, headers: list[str], sta
 
 @dataclass(slots=True)
 class Row:
-    """One row of a file. `number`: 1 is the first row after the header. `problem`: why it cannot be read, or empty.
+    """One row of a file. `number`: as a spreadsheet shows it. `problem`: why it cannot be read, or empty.
 
     `headers` and `texts` go together, one by one.
     """
@@ -131,11 +132,11 @@ class Row:
         return dict(zip(self.headers, self.texts, strict=True))
 
 
-def _blocks(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
-    """Yield rows together, as many as fit well in memory."""
+def _blocks(rows: Iterator[tuple[int, list[str]]]) -> Iterator[list[list[str]]]:
+    """Yield the cells of rows together, as many rows as fit well in memory."""
     block: list[list[str]] = []
     size = 0
-    for cells in rows:
+    for _, cells in rows:
         block.append(cells)
         size += sum(map(len, cells))
         if len(block) == _BLOCK_ROWS or size > BLOCK_SIZE:
@@ -249,41 +250,46 @@ def _lines(path: Path, encoding: str) -> Iterator[str]:
         raise BadFile(f"“{encoding}” is not an encoding. Use one of: {', '.join(ENCODINGS.values())}.") from None
 
 
-def _records(path: Path, encoding: str, delimiter: str) -> Iterator[list[str]]:
-    """Yield rows as lists of cells, empty lines left out."""
+def _records(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows with their numbers, as lists of cells; empty ones are counted and left out.
+
+    A row has the number that a spreadsheet shows beside it: a header in the first line is row 1, and a cell of several
+    lines makes one row.
+    """
     if delimiter not in DELIMITERS:
         raise BadFile("The delimiter must be a comma, semicolon, tab or vertical bar.")
     # The limit is global to the csv module and the same for every reader here.
     csv.field_size_limit(MAX_CELL)
     quotes = _Quotes(_lines(path, encoding))
     reader = csv.reader(quotes, delimiter=delimiter)
-    number = 0
+    number, begun = 0, False
     try:
         for cells in reader:
             quotes.size = 0
+            number += 1
             # Most rows have a first cell; a line that tells the delimiter comes before any header.
             if (cells and cells[0].strip()) or any(cell.strip() for cell in cells):
-                if not number and _SAID.match(quotes.last):
+                if begun:
+                    if len(cells) > MAX_COLUMNS:
+                        cells = [*cells[:MAX_COLUMNS], *[cell for cell in cells[MAX_COLUMNS:] if cell.strip()][:1]]
+                elif _SAID.match(quotes.last):
+                    number -= 1  # spreadsheets do not show that line
                     continue
-                number += 1
-                if len(cells) > MAX_COLUMNS and number > 1:
-                    cells = [*cells[:MAX_COLUMNS], *[cell for cell in cells[MAX_COLUMNS:] if cell.strip()][:1]]
-                yield cells
+                begun = True
+                yield number, cells
     except _TooLong:
         raise BadFile(
-            f"Row {number:,} is longer than {MAX_RECORD:,} characters, or a quotation mark there is never closed."
+            f"Row {number + 1:,} is longer than {MAX_RECORD:,} characters, or a quotation mark there is never closed."
         ) from None
     except csv.Error as error:
         if "field larger" in str(error):
             raise BadFile(
-                f"A cell after row {max(number - 1, 0):,} is longer than {MAX_CELL:,} characters, "
+                f"A cell in row {number + 1:,} is longer than {MAX_CELL:,} characters, "
                 "or a quotation mark there is never closed."
             ) from None
-        raise BadFile(f"Row {number:,} cannot be read as CSV: {error}.") from None
+        raise BadFile(f"Row {number + 1:,} cannot be read as CSV: {error}.") from None
     if quotes.open_at_end(delimiter):
-        raise BadFile(
-            f"A quotation mark in the last row (row {max(number - 1, 0):,}) is never closed. Close it and try again."
-        )
+        raise BadFile(f"A quotation mark in the last row (row {number:,}) is never closed. Close it and try again.")
 
 
 class _TooLong(Exception):
@@ -320,10 +326,10 @@ class _Quotes:
         return False
 
 
-def csv_text(rows: Iterable[Iterable[str]]) -> str:
+def csv_text(rows: Iterable[Iterable[str]], delimiter: str = ",") -> str:
     """Return rows as CSV text."""
     buffer = io.StringIO()
-    csv.writer(buffer).writerows(rows)
+    csv.writer(buffer, delimiter=delimiter).writerows(rows)
     return buffer.getvalue()
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from import_export import resources
 from import_export.instance_loaders import ModelInstanceLoader
-from import_export.results import RowResult
+from import_export.results import Result, RowResult
 
 from crm.customfields.catalog import Field, catalog
 from crm.errors import InvalidInput, NotAllowed, NotFound
@@ -34,7 +34,8 @@ class Options:
 
     `mapping`: header → target (an exact column name, `custom.<cf_ id>`, `new.<kind>`, or empty to leave it out).
     `empty_words`: texts that mean *empty*. `day_first`: how 03/04/2024 reads; None refuses such dates.
-    `decimal_comma`: how 1,234 reads, 1.234 or 1234; None refuses such numbers.
+    `decimal_comma`: how 1,234 reads, 1.234 or 1234; None refuses such numbers. `continues`: ids of the runs whose failed
+    rows the file holds; their leads are the file's own.
     """
 
     mapping: dict[str, str] = field(default_factory=dict)
@@ -46,12 +47,24 @@ class Options:
     day_first: bool | None = None
     decimal_comma: bool | None = None
     on_existing: str = "skip"
+    continues: list[int] = field(default_factory=list)
     new_options: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Options:
         names = cls.__dataclass_fields__
         return cls(**{key: value for key, value in stored.items() if key in names})
+
+
+NAMED, SPELLED, WORD, SIMILAR = range(4)
+
+
+class Hint(NamedTuple):
+    """What a header probably stands for. `rank`: it says so, but for capitals and spaces, as other programs do, or about."""
+
+    target: str = ""
+    words: str = ""
+    rank: int = NAMED
 
 
 @dataclass(slots=True)
@@ -67,7 +80,8 @@ class Verdict:
     before: dict[str, Any] | None = None
     changes: list[tuple[str, str, str]] = field(default_factory=list)
     counts: bool = False  # against the plan's activities of the month
-    label: str = ""  # what a new record is, for the check's list
+    label: str = ""  # what a record is, for the check's list
+    fresh: bool = False  # the record was made by an earlier row of the run
 
 
 @dataclass
@@ -125,6 +139,8 @@ class SettledResource(resources.Resource):
     never_cleared: tuple[str, ...] = ()
     # Words of other programs → a column.
     words: Mapping[str, str] = {}
+    # Whether columns are named exactly: a header that differs by capitals or spaces is matched, and told.
+    exact: bool = False
 
     def __init__(self, actor: Membership, options: Options | None = None, memory: Memory | None = None) -> None:
         super().__init__()
@@ -155,23 +171,55 @@ class SettledResource(resources.Resource):
             return header
         return self.aliases.get(header) or self.field_names().get(header, "")
 
-    def hint_for(self, header: str) -> tuple[str, str]:
-        """Return the target guessed for a header, and what to tell about it."""
-        if target := self.target_of(header):
-            return target, ""
+    def hint_for(self, header: str) -> Hint:
+        """Return the target a header probably stands for, how sure that is, and what to tell about it."""
+        if target := self.target_of(header) or self._field_targets.get(header, ""):
+            return Hint(target)
         if header in self.never_imported:
-            return "", "Kept by Touchpoint; it is not imported."
-        names = self.field_names()
-        # A field that is called like the header comes first; of what is only similar, the most similar.
-        plain = {name.rpartition("custom.")[2]: name for name in names}
-        if header in plain:
-            return self.target_of(plain[header]), ""
-        found = self.words.get(header.strip().casefold(), "")
-        found = found or near_miss(header, [*plain, *names, *self.aliases, *self.columns])
-        if found:
-            found = plain.get(found, found)
-            return self.target_of(found), f"“{header}”: did you mean “{found}”?"
-        return "", ""
+            return Hint(words="Kept by Touchpoint; it is not imported.")
+        bare = _bare(header)
+        if bare in self._bare_names:
+            name = self._bare_names[bare]
+            return Hint(self._names[name], f"“{header}”: did you mean “{name}”?" if self.exact else "", SPELLED)
+        words = {_bare(word): column for word, column in self.words.items()}
+        if found := words.get(bare):
+            return Hint(found, f"A guess: “{header}” is often “{found}”.", WORD)
+        if near := near_miss(header, [*self.words, *self._names]):
+            target = self._names.get(near) or self.words[near]
+            name = near if near in self._names else target
+            return Hint(target, f"“{header}”: did you mean “{name}”? It is left out.", SIMILAR)
+        return Hint()
+
+    def guesses_for(self, headers: Sequence[str], kept: dict[str, str]) -> dict[str, str]:
+        """Return where columns go: as `kept` where it says so, the others by their names, the surest first.
+
+        No two go to one target, and a name that is only similar is no reason to go anywhere.
+        """
+        found = dict.fromkeys(headers, "") | kept
+        hints = {header: self.hint_for(header) for header in headers if header not in kept}
+        for rank in (NAMED, SPELLED, WORD):
+            for header, hint in hints.items():
+                if hint.rank == rank and hint.target and hint.target not in found.values():
+                    found[header] = hint.target
+        return found
+
+    @cached_property
+    def _field_targets(self) -> dict[str, str]:
+        """Fields by the names that people read → the exact target; a lead's come before its contacts'."""
+        found: dict[str, str] = {}
+        for name, target in self.field_names().items():
+            found.setdefault(name.rpartition("custom.")[2], target)
+        return {**found, **self.writable_names()}
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Everything a header may be called → the exact target."""
+        columns = {column: column for column in self.columns}
+        return self.field_names() | self._field_targets | dict(self.aliases) | columns
+
+    @cached_property
+    def _bare_names(self) -> dict[str, str]:
+        return {_bare(name): name for name in self._names}
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -213,11 +261,15 @@ class SettledResource(resources.Resource):
         return self.headers.get(f"{prefix}custom.{field.name}") or field.name
 
     # --- django-import-export's side ------------------------------------------------------------------------------
+    @classmethod
+    def get_result_class(cls) -> type[Result]:
+        return _Result
+
     def before_import(self, dataset: Any, **kwargs: Any) -> None:
         if not self.options.mapping:
             self.options.mapping = {header: self.target_of(header) for header in dataset.headers}
         cells = [[str(cell) if cell is not None else "" for cell in row] for row in dataset]
-        rows = [Row(number, dataset.headers, row) for number, row in enumerate(cells, start=1)]
+        rows = [Row(number, dataset.headers, row) for number, row in enumerate(cells, start=_FIRST_ROW)]
         self._verdicts = {verdict.number: verdict for verdict in self.settle(rows)}
 
     @classmethod
@@ -228,7 +280,7 @@ class SettledResource(resources.Resource):
         return ["What happens"]
 
     def import_row(self, row: Any, instance_loader: Any, **kwargs: Any) -> RowResult:
-        found = self._verdicts[kwargs["row_number"]]
+        found = self._verdicts[kwargs["row_number"] - 1 + _FIRST_ROW]
         result = self.get_row_result_class()()
         result.row_values = dict(row)
         result.object_id, result.object_repr = found.object_id, f"row {found.number}"
@@ -322,6 +374,12 @@ class SettledResource(resources.Resource):
         return found
 
 
+class _Result(Result):  # type: ignore[misc]
+    def append_invalid_row(self, number: int, row: Any, validation_error: ValidationError) -> None:
+        super().append_invalid_row(number - 1 + _FIRST_ROW, row, validation_error)
+
+
+_FIRST_ROW = 2  # a spreadsheet shows the header as row 1
 _BLANKS = re.compile(r"[\s\u00a0\u202f]+")
 _WITH_COMMA = re.compile(r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?")
 _WITH_POINT = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -341,8 +399,13 @@ def sentence(error: InvalidInput, header_of: Callable[[str], str]) -> str:
     return " ".join(found)
 
 
+def _bare(name: str) -> str:
+    """`Lead name`, `LEAD_NAME` and `lead-name` are one name."""
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
 def near_miss(header: str, known: Sequence[str]) -> str:
-    """Return the exact column a header probably means, or an empty text. `Date_Created` means `date_created`."""
+    """Return the known name that is most like a header, or an empty text when none is."""
     bare = {re.sub(r"[\W_]+", "", name).casefold(): name for name in known}
     wanted = re.sub(r"[\W_]+", "", header).casefold()
     if wanted in bare:

@@ -91,7 +91,7 @@ class ImportRow(TenantModel):
     """What became of one row of an import; kept for failed rows, and for written ones to undo."""
 
     run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="rows")
-    number = models.PositiveIntegerField(help_text="1 = the first row after the header")
+    number = models.PositiveIntegerField(help_text="As a spreadsheet shows it: the header is row 1")
     verdict = models.CharField(max_length=10, help_text="create, update, skip, error")
     object_type = models.CharField(max_length=20, blank=True)
     object_id = models.BigIntegerField(null=True)

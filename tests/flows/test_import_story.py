@@ -182,8 +182,8 @@ def test_a_messy_spreadsheet_ends_with_everything_in_or_explained(app: LiveApp, 
     with page.expect_download() as download:
         page.get_by_role("link", name="Failed rows as CSV").click()
     failed = Path(download.value.path()).read_text("utf-8-sig")
-    assert failed.splitlines()[0] == "Firma,Datum,Dauer,Ergebnis,Ergebnis (2),Kommentar,error"
-    mended = failed.replace("zwanzig", "20").replace("\n,08/04/2024", "\nKöhler GmbH,08/04/2024")
+    assert failed.splitlines()[0] == "Firma;Datum;Dauer;Ergebnis;Ergebnis (2);Kommentar;error"
+    mended = failed.replace("zwanzig", "20").replace("\n;08/04/2024", "\nKöhler GmbH;08/04/2024")
     upload(page, app, "failed.csv", mended.encode())
     assert target(page, "Firma").input_value() == "lead_name", "columns go where they went last time"
     page.get_by_text("Matched as in your import of gespräche.csv").wait_for()
@@ -206,7 +206,7 @@ def test_a_messy_spreadsheet_ends_with_everything_in_or_explained(app: LiveApp, 
     page.get_by_role("button", name="Show its fields").click()
     page.get_by_label("Create leads that are missing").check()
     check(page)
-    page.get_by_role("button", name=f"Import {LONG}").click()
+    page.get_by_role("button", name=f"Import {LONG:,}").click()
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("The import stopped after").wait_for(timeout=WAIT)
     assert tab(page, "New") < LONG

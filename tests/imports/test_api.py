@@ -59,7 +59,7 @@ def test_a_file_goes_in_is_polled_and_is_undone(world: World, api: Api) -> None:
         made = Activity.objects.get(external_id="a-1")
         assert made.created_by_id == world.ours.admin.user_id and made.date_created.isoformat().startswith("2024-01-31")
     errors = api.get(f"import/{run['id']}/rows/?verdict=error")
-    assert [row["row"] for row in errors["data"]] == [2, 3] and "There is no lead “Nobody”." in errors["data"][0][
+    assert [row["row"] for row in errors["data"]] == [3, 4] and "There is no lead “Nobody”." in errors["data"][0][
         "error"
     ]
     made_row = api.get(f"import/{run['id']}/rows/?_limit=1")

@@ -194,7 +194,7 @@ def test_a_lead_whose_first_row_failed_waits_for_it(ours: Tenant, monkeypatch: p
     done = ImportRun.objects.get(pk=run.pk)
     assert done.counts == {"error": 2, "create": 1} and done.state == ImportRun.State.DONE
     failed = "".join(imports.failed_rows(run))
-    assert "Row 1 of the same lead failed." in failed and not Lead.objects.filter(name__iexact="delta").exists()
+    assert "Row 2 of the same lead failed." in failed and not Lead.objects.filter(name__iexact="delta").exists()
     again = check(ours, failed.replace("no address", "ann@d.example"), "leads")
     assert again.counts == {"create": 1, "update": 1}
     imports.begin_run(ours.admin, again)
@@ -263,9 +263,9 @@ def test_verdicts_are_paged_both_ways(ours: Tenant) -> None:
     first = imports.verdicts_of(run, limit=3)
     second = imports.verdicts_of(run, after=first.next or 0, limit=3)
     third = imports.verdicts_of(run, after=second.next or 0, limit=3)
-    assert [row.number for page in (first, second, third) for row in page.rows] == list(range(1, 9))
-    assert (first.previous, second.previous, third.previous, third.next) == (None, 0, 3, None)
-    assert [row.number for row in imports.verdicts_of(run, "error").rows] == [8]
+    assert [row.number for page in (first, second, third) for row in page.rows] == list(range(2, 10))
+    assert (first.previous, second.previous, third.previous, third.next) == (None, 0, 4, None)
+    assert [row.number for row in imports.verdicts_of(run, "error").rows] == [9]
 
 
 def test_a_chunk_tried_again_starts_from_what_was_known_before_it(ours: Tenant) -> None:
@@ -394,4 +394,4 @@ def test_a_chunk_of_long_texts_has_fewer_rows(ours: Tenant, monkeypatch: pytest.
     monkeypatch.setattr(chunks, "BLOCK_SIZE", 60)
     run = imports.run_now(ours.admin, check(ours, lines(8)))
     assert run.counts == {"create": 8} and max(sizes) == 3
-    assert [row.number for row in imports.verdicts_of(run).rows] == list(range(1, 9))
+    assert [row.number for row in imports.verdicts_of(run).rows] == list(range(2, 10))

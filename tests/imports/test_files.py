@@ -21,7 +21,7 @@ BAD = [
     ("NUL", b"id,name\n1,a\x00b\n", "The file contains NUL bytes, so it is not text. Save the sheet as CSV (UTF-8) and choose it again."),
     ("zip", b"PK\x03\x04rest", "This is a zip or XLSX file with another name. Give it the ending .xlsx, or save it as CSV."),
     ("old excel", b"\xd0\xcf\x11\xe0rest", "This is not a CSV, TSV or XLSX file. Save the sheet as CSV (UTF-8) and choose it again."),
-    ("unclosed quote", b'id,name\n1,"never closed\n', "A quotation mark in the last row (row 1) is never closed. Close it and try again."),
+    ("unclosed quote", b'id,name\n1,"never closed\n', "A quotation mark in the last row (row 2) is never closed. Close it and try again."),
     (
         "many columns",
         ",".join(f"c{n}" for n in range(10_000)).encode() + b"\n1\n",
@@ -35,7 +35,7 @@ BAD = [
     (
         "a cell that swallows the file",
         b'id,name\n1,"' + b"line\n" * 50_000 + b'"\n',
-        "A cell after row 0 is longer than 200,000 characters, or a quotation mark there is never closed.",
+        "A cell in row 2 is longer than 200,000 characters, or a quotation mark there is never closed.",
     ),
 ]  # fmt: skip
 
@@ -97,7 +97,7 @@ def test_headers_that_repeat_or_are_empty_get_names_of_their_own(tmp_path: Path)
 def test_reading_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path = tmp_path / "file.csv"
     path.write_text('n,text\n1,"two\nlines"\n2,b\n3,c\n')
-    assert [row.number for row in read_rows(path, "utf-8-sig", ",", ["n", "text"], start=1)] == [2, 3]
+    assert [row.number for row in read_rows(path, "utf-8-sig", ",", ["n", "text"], start=1)] == [3, 4]
 
 
 def test_the_kind_of_a_field_is_guessed(tmp_path: Path) -> None:
