@@ -15,11 +15,15 @@ from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
 
+from django.utils import timezone
+
+from activities.queries.progress import progress_of
 from crm import ids
 from crm.api import lookups, moment, stamp, words
 from crm.customfields.catalog import Use, catalog
 from crm.errors import InvalidInput
 from crm.permissions import can_view_field
+from crm.phones import phone_country, shown_phone
 
 MORE = "more"
 
@@ -209,25 +213,35 @@ def _address(text: str) -> tuple[str, str]:
         return "", ""
 
 
+def _formatted(phone: str | None) -> str | None:
+    return shown_phone(phone) if phone else phone
+
+
+def _status(slug: str, found: Mapping[str, Any], row: Any) -> str:
+    return progress_of(slug, found, row.activity_at, timezone.now())
+
+
 # Each takes a kind's keys and the activity, or the row of it.
 _SHAPES: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "note": lambda found, row: {**found, "note": found["note"] or "", "note_html": found["note_html"] or _html("")},
     "call": lambda found, row: {
-        **found, "remote_phone": found["phone"], "remote_phone_formatted": found["phone"],
-        "local_phone_formatted": found["local_phone"], "has_recording": bool(found["recording_url"]),
-        "duration": found["duration"] or 0,
+        **found, "remote_phone": found["phone"], "remote_phone_formatted": _formatted(found["phone"]),
+        "local_phone_formatted": _formatted(found["local_phone"]),
+        "remote_country_iso": found["remote_country_iso"] or phone_country(found["phone"] or ""),
+        "has_recording": bool(found["recording_url"]), "duration": found["duration"] or 0,
     },
     "email": lambda found, row: _with_envelope({
-        **found, "status": found["status"] or ("inbox" if found["direction"] == "incoming" else "sent"),
+        **found, "status": _status("email", found, row),
         "to": _parts(found["to"] or ""), "date_sent": found["date_sent"] or stamp(row.activity_at),
     }, row),
     "sms": lambda found, row: {
-        **found, "status": found["status"] or ("inbox" if found["direction"] == "inbound" else "sent"),
-        "remote_phone_formatted": found["remote_phone"], "local_phone_formatted": found["local_phone"],
+        **found, "status": _status("sms", found, row),
+        "remote_phone_formatted": _formatted(found["remote_phone"]),
+        "local_phone_formatted": _formatted(found["local_phone"]),
         "date_sent": found["date_sent"] or stamp(row.activity_at),
     },
     "meeting": lambda found, row: {
-        **found, "status": found["status"] or ("completed" if row.activity_at <= row.date_updated else "upcoming"),
+        **found, "status": _status("meeting", found, row),
         "duration": _seconds(found),
         "attendees": [_ATTENDEE | who if isinstance(who, dict) else who for who in found["attendees"]],
     },

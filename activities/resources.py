@@ -21,12 +21,13 @@ from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.cleaning import clean_values
 from crm.customfields.lookups import Lookups, UserRef
 from crm.errors import InvalidInput, NotAllowed
-from crm.fieldkinds import fold, normal_phone
+from crm.fieldkinds import fold
 from crm.imports.cleaning import RowCleaner
 from crm.imports.files import Row
 from crm.imports.resource import CLEARED, CREATE, SKIP, UPDATE, SettledResource, Verdict
 from crm.models import User
 from crm.permissions import can_edit_activity, can_edit_field, can_log, can_view_field
+from crm.phones import normal_phone
 from leads.models import Contact, ContactPoint
 from leads.queries import visible_leads
 from leads.services import create_lead

@@ -15,6 +15,7 @@ from crm import ids
 from crm.api import Wanted, custom_json, name_of, renders, stamp, user_id_of
 from crm.api_people import organization_parts
 from crm.customfields.catalog import catalog
+from crm.phones import phone_country, shown_phone
 from leads.api_figures import add_figures, columns_of_figures, contact_numbers
 from leads.models import Contact, Lead, LeadStatus, Task
 from leads.queries import seen_tasks, statuses, visible_contacts, visible_leads
@@ -41,7 +42,10 @@ def contact_json(request: HttpRequest, contact: Contact) -> dict[str, Any]:
         "display_name": str(contact),
         "title": contact.title,
         "emails": [{**entry, "is_unsubscribed": False} for entry in contact.emails],
-        "phones": [{**entry, "phone_formatted": entry["phone"], "country": None} for entry in contact.phones],
+        "phones": [
+            {**entry, "phone_formatted": shown_phone(entry["phone"]), "country": phone_country(entry["phone"])}
+            for entry in contact.phones
+        ],
         "urls": contact.urls,
         "integration_links": [],
         **_audit(request, contact),

@@ -14,9 +14,10 @@ from django.db.models import Count, F, Q, QuerySet
 
 from crm import ids
 from crm.errors import NotFound
-from crm.fieldkinds import fold, normal_phone
+from crm.fieldkinds import fold
 from crm.models import Event, Membership, User
 from crm.permissions import visible_lead_filter
+from crm.phones import normal_phone
 from leads.models import Contact, ContactPoint, Lead, LeadStatus, MergedLead, SmartView, Task
 
 

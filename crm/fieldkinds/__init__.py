@@ -21,7 +21,7 @@ from crm.fieldkinds.kind import (
     split_several,
 )
 from crm.fieldkinds.moments import Date, DateTime
-from crm.fieldkinds.texts import Email, Hidden, Phone, Text, Textarea, Url, normal_phone
+from crm.fieldkinds.texts import Email, Hidden, Phone, Text, Textarea, Url
 
 KINDS: dict[str, FieldKind] = {
     kind.slug: kind
@@ -34,5 +34,5 @@ KINDS: dict[str, FieldKind] = {
 __all__ = [
     "INDEXED_TEXT", "KINDS", "SECONDS", "Checkbox", "Choices", "Contact", "Date", "DateTime", "Email", "FieldKind", "Hidden",
     "InvalidValue", "Number", "Phone", "Text", "Textarea", "Url", "User", "fold", "is_blank", "join_several", "many",
-    "normal_phone", "plain", "quoted", "split_several", "time_words",
+    "plain", "quoted", "split_several", "time_words",
 ]  # fmt: skip

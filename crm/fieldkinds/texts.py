@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import phonenumbers
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from crm.fieldkinds.kind import LONG_TEXT, FieldKind, InvalidValue, plain_text
+from crm.phones import normal_phone, shown_phone
 
 if TYPE_CHECKING:
     from crm.customfields.catalog import Field, Use
@@ -111,20 +111,14 @@ class Phone(FieldKind):
             raise InvalidValue(f"{field.name} must be a phone number such as +1 202 555 0143.")
         return normal_phone(text)
 
+    def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
+        return shown_phone(str(stored))
+
+    def written_one(self, stored: Any, field: Field, lookups: Lookups) -> str:
+        return str(stored)
+
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
         return forms.CharField(widget=forms.TextInput(attrs={"inputmode": "tel", "autocomplete": "off"}))
 
     def href(self, stored: Any, field: Field) -> str:
         return f"tel:{re.sub(r'[^+0-9]', '', stored)}"
-
-
-def normal_phone(text: str) -> str:
-    """Return an international number as E.164 (`+12025550143`); anything else as it was written."""
-    if text.lstrip().startswith("+"):
-        try:
-            parsed = phonenumbers.parse(text, None)
-        except phonenumbers.NumberParseException:
-            return text
-        if phonenumbers.is_possible_number(parsed) and not parsed.extension:
-            return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    return text

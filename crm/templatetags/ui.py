@@ -17,6 +17,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join, urlize
 from django.utils.safestring import SafeString
 
+from crm.phones import shown_phone
+
 register = template.Library()
 
 COLORS = (
@@ -54,6 +56,12 @@ def _icon(name: str, label: str, css: str) -> SafeString:
         static("icons.svg"),
         name,
     )
+
+
+@register.filter
+def phone(text: str) -> str:
+    """Return a phone number as people read it."""
+    return shown_phone(text)
 
 
 @register.filter

@@ -2,7 +2,8 @@
 
 from django.db import migrations, models
 
-from crm.fieldkinds import fold, normal_phone
+from crm.fieldkinds import fold
+from crm.phones import normal_phone
 
 BATCH = 2000
 

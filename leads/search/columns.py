@@ -21,6 +21,7 @@ from crm.customfields.catalog import Field
 from crm.customfields.lookups import Lookups
 from crm.fieldkinds import many
 from crm.models import Membership
+from crm.phones import shown_phone
 from leads.models import Contact, Lead, Task
 from leads.search.figures import Figure
 from leads.search.language import CustomValue
@@ -49,6 +50,10 @@ class Cell:
 
 
 EMPTY = Cell()
+
+
+def _phone(text: str) -> Cell:
+    return Cell(shown_phone(text), href=f"tel:{text}", written=text) if text else EMPTY
 
 
 class Rows:
@@ -298,7 +303,7 @@ _LEAD = [
     simple("contact", "First contact", "Lead", lambda r, rows: next(
         (Cell(str(c), page="contact", page_id=c.public_id) for c in rows.contacts.get(r.pk, ())[:1]), EMPTY)),
     simple("email", "Email", "Lead", lambda r, rows: Cell(t, href=f"mailto:{t}") if (t := _first(rows, r, "emails")) else EMPTY),
-    simple("phone", "Phone", "Lead", lambda r, rows: Cell(t, href=f"tel:{t}") if (t := _first(rows, r, "phones")) else EMPTY),
+    simple("phone", "Phone", "Lead", lambda r, rows: _phone(_first(rows, r, "phones"))),
     simple("open_tasks", "Open tasks", "Lead", lambda r, rows: Cell(str(rows.open_tasks.get(r.pk, 0))),
            Column("open_tasks", "", "number",
                   "(SELECT COUNT(*) FROM leads_task k WHERE k.lead_id = {row}.id AND k.done_at IS NULL)", sorts=True),
@@ -313,7 +318,7 @@ _CONTACT = [
         "lead", "text", "(SELECT l.name_fold FROM leads_lead l WHERE l.id = {row}.lead_id)")),
     simple("email", "Email", "Contact",
            lambda r, rows: Cell(t, href=f"mailto:{t}") if (t := r.first("emails")) else EMPTY),
-    simple("phone", "Phone", "Contact", lambda r, rows: Cell(t, href=f"tel:{t}") if (t := r.first("phones")) else EMPTY),
+    simple("phone", "Phone", "Contact", lambda r, rows: _phone(r.first("phones"))),
     simple("url", "Website", "Contact", lambda r, rows: Cell(t, href=t) if (t := r.first("urls")) else EMPTY),
     simple("lead_status", "Lead status", "Contact",
            lambda r, rows: Cell(r.lead.status.label, color=r.lead.status.color or "gray")),

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from crm.fieldkinds import fold, normal_phone
+from crm.fieldkinds import fold
+from crm.phones import normal_phone
 from leads.models import Contact, ContactPoint, Lead
 
 CHANNELS = ("emails", "phones", "urls")

@@ -15,9 +15,10 @@ from crm.customfields.cleaning import is_shown
 from crm.customfields.lookups import Lookups
 from crm.customfields.values import delete_index, move_lead, replace_index
 from crm.errors import InvalidInput, NotFound
-from crm.fieldkinds import many, normal_phone
+from crm.fieldkinds import many
 from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, can_view_field, has
+from crm.phones import normal_phone
 from leads.models import Contact, ContactPoint, Lead, MergedLead, Task
 from leads.services.contacts import contact_state
 from leads.services.index import CHANNELS, index_points, refresh_lead

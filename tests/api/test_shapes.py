@@ -177,3 +177,18 @@ def test_addresses_that_are_none_do_not_break_the_list(api: Api, world: Any) -> 
     newest, oldest = api.get(f"activity/email/?lead_id={lead}")["data"]
     assert newest["envelope"]["from"] == [{"name": "Gob", "email": "gob@bluth.example"}]
     assert (newest["envelope"]["cc"], oldest["envelope"]["from"], oldest["envelope"]["to"]) == ([], [], [])
+
+
+def test_clients_are_told_the_writing_and_the_country(api: Api) -> None:
+    lead = api.post(
+        "lead/", {"contacts": [{"name": "Ann", "phones": [{"phone": "+1 202 555 0143", "type": "office"}]}]}
+    )
+    (phone,) = lead["contacts"][0]["phones"]
+    assert (phone["phone_formatted"], phone["country"]) == ("+1 202-555-0143", "US")
+    call = api.post(
+        "activity/call/", {"lead_id": lead["id"], "phone": "+442079460958", "local_phone": "+1 202 555 0143"}
+    )
+    assert (call["remote_phone"], call["remote_phone_formatted"]) == ("+442079460958", "+44 20 7946 0958")
+    assert (call["local_phone_formatted"], call["remote_country_iso"]) == ("+1 202-555-0143", "GB")
+    bare = api.post("activity/call/", {"lead_id": lead["id"]})
+    assert (bare["remote_phone_formatted"], bare["remote_country_iso"]) == (None, None)

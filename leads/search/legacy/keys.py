@@ -15,9 +15,9 @@ from crm import ids
 from crm.customfields.catalog import Field, Use, catalog
 from crm.customfields.lookups import Lookups
 from crm.errors import InvalidInput
-from crm.fieldkinds import normal_phone
 from crm.models import Membership
 from crm.permissions import can_view_field
+from crm.phones import normal_phone
 from leads.models import LeadStatus, SmartView
 from leads.queries import smart_views_for, statuses
 from leads.search.legacy.values import counts, moments, numbers, texts, truths
