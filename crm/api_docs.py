@@ -15,6 +15,7 @@ from django.shortcuts import render
 from ninja import NinjaAPI
 
 from crm.access import public_page
+from crm.webhooks.catalogue import choices
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def docs(api: NinjaAPI) -> Callable[..., HttpResponseBase]:
 
     @public_page
     def view(request: HttpRequest) -> HttpResponse:
-        return render(request, "api/docs.html", {"groups": groups(api), "base_url": f"{settings.BASE_URL}/api/v1/"})
+        shown = {"groups": groups(api), "subscribable": choices(), "base_url": f"{settings.BASE_URL}/api/v1/"}
+        return render(request, "api/docs.html", shown)
 
     return view
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Router
+from pydantic import AliasChoices, Field
 
 from crm.api import Body, created, listing, shows, stamp, user_id_of
 from crm.errors import InvalidInput
@@ -20,7 +21,8 @@ WEBHOOK = {
 
 
 class WebhookBody(Body):
-    url: str | None = None
+    # A node for n8n calls it target_url.
+    url: str | None = Field(default=None, validation_alias=AliasChoices("url", "target_url"))
     events: list[dict[str, Any]] | None = None
     verify_ssl: bool | None = None
     status: str | None = None

@@ -14,6 +14,7 @@ from django.utils import timezone
 from activities.models import Activity, Comment
 from activities.queries import TypeInfo, type_catalog
 from activities.services.facts import count_published, refresh_facts
+from activities.services.milestones import milestones
 from activities.services.rules import run_rules
 from activities.services.typed import about_of, start_of
 from crm import events
@@ -128,6 +129,9 @@ def log_activity(
         told = [events.EventRow("created", event_type(kind), activity.pk, lead.pk, after=state)]
         if status == PUBLISHED and kind.is_custom:
             told.append(events.EventRow("published", event_type(kind), activity.pk, lead.pk))
+        happens = (activity.activity_at, activity.activity_at)
+        passed = milestones(actor, known, kind, now, None, None if activity.is_draft else values, happens)
+        told += [events.EventRow(action, event_type(kind), activity.pk, lead.pk) for action in passed]
         events.record_many(actor, told)
         if status == PUBLISHED:
             run_rules(actor, [(activity.pk, kind.id)])
@@ -163,6 +167,7 @@ def update_activity(
         _check_revision(activity, revision)
         known = catalog(actor.organization)
         before, old_values, was_published = activity_state(activity), dict(activity.values), not activity.is_draft
+        happened = activity.activity_at
         target = status or activity.status
         publishing = target == PUBLISHED and not was_published
         if publishing:
@@ -234,6 +239,11 @@ def update_activity(
         )  # fmt: skip
         if first_publish and kind.is_custom:
             events.record(actor, "published", event_type(kind), activity.pk, lead_id=activity.lead_id)
+        for action in milestones(
+            actor, known, kind, activity.date_updated, old_values if was_published else None,
+            None if activity.is_draft else activity.values, (happened, activity.activity_at),
+        ):  # fmt: skip
+            events.record(actor, action, event_type(kind), activity.pk, lead_id=activity.lead_id)
         if first_publish:
             run_rules(actor, [(activity.pk, kind.id)])
     return activity

@@ -18,9 +18,9 @@ SUBSCRIBABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "task.lead": ("Task", (*_CHANGES, "completed")),
     "activity.note": ("Note", _CHANGES),
     "activity.call": ("Call", _CHANGES),
-    "activity.email": ("Email", _CHANGES),
-    "activity.sms": ("SMS", _CHANGES),
-    "activity.meeting": ("Meeting", _CHANGES),
+    "activity.email": ("Email", (*_CHANGES, "sent")),
+    "activity.sms": ("SMS", (*_CHANGES, "sent")),
+    "activity.meeting": ("Meeting", (*_CHANGES, "scheduled", "started", "completed", "canceled")),
     "activity.lead_status_change": ("Change of status", ("created", "deleted")),
     "activity.task_completed": ("Completion of a task", ("created", "deleted")),
     "custom_activity_type": ("Activity type", _CHANGES),
@@ -43,11 +43,15 @@ NEVER_HERE = (
     "opportunity", "status.opportunity", "activity.email_thread", "activity.whatsapp_message", "activity.form_submission",
     "activity.opportunity_status_change", "activity.created", "activity.lead_merge", "custom_fields.opportunity",
     "custom_fields.custom_object", "custom_object_type", "custom_object",
-    "phone_number", "email_template", "sms_template", "sequence", "sequence_subscription", "comment_thread",
+    "phone_number", "email_template", "sms_template", "sequence", "sequence_subscription", "comment_thread", "lead_merge",
     "export.lead", "export.opportunity", "bulk_action.email", "bulk_action.sequence_subscription", "unsubscribed_email",
+    "task.incoming_email", "task.email_followup", "task.missed_call", "task.answered_detached_call", "task.voicemail",
+    "task.opportunity_due", "task.incoming_sms", "task.outgoing_call",
 )  # fmt: skip
+# Of what is subscribable, calls are never `answered` or `completed`: those that are logged here were made elsewhere.
 ELSEWHERE_ACTIONS = (
     *_CHANGES, "answered", "completed", "sent", "scheduled", "started", "canceled", "merged", "activated", "deactivated",
+    "paused", "reverting", "reverted",
 )  # fmt: skip
 MAX_EVENTS = 200
 
