@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 from pathlib import Path
@@ -25,6 +26,10 @@ COLORS = (
     "blue", "azure", "indigo", "purple", "pink", "red", "orange", "yellow", "lime", "green", "teal", "cyan",
 )  # fmt: skip
 """The named colours of types, statuses and options: each has a class `tp-color-<name>`."""
+
+
+# Before @ . ? & and after the slashes of a path.
+_JOINTS = re.compile(r"(?<=.)(?=[@.?&])|(?<=[^/]/)(?=[^/])")
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -70,6 +75,12 @@ def linked(text: str) -> SafeString:
     found = urlize(text, nofollow=True, autoescape=True)
     # Quotes in the text are escaped by now, so this can only be the links' own.
     return SafeString(found.replace(' rel="nofollow"', ' rel="noopener noreferrer nofollow"'))
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """Let a long address break where it reads well, at its signs: {{ entry.email|breakable }}. Escaped here."""
+    return format_html_join(SafeString("<wbr>"), "{}", ((part,) for part in _JOINTS.split(text)))
 
 
 @register.simple_block_tag

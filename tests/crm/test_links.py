@@ -9,7 +9,7 @@ from activities.queries import type_catalog
 from activities.services.activities import log_activity
 from activities.services.comments import add_comment
 from crm import events
-from crm.templatetags.ui import linked
+from crm.templatetags.ui import breakable, linked
 from crm.tenancy import scope
 from leads.services import update_lead
 from tests.factories import World
@@ -34,6 +34,20 @@ HARMLESS = f'<a href="http://x/" {REL}>http://x/</a>&quot;&gt;&lt;script&gt;aler
 )  # fmt: skip
 def test_addresses_are_links_and_all_else_is_text(text: str, shown: str) -> None:
     assert linked(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ada.b@example.com", "ada<wbr>.b<wbr>@example<wbr>.com"),
+        ("https://a.example/b/c?d=1&e=2", "https://a<wbr>.example/<wbr>b/<wbr>c<wbr>?d=1<wbr>&amp;e=2"),
+        ("<b>@x", "&lt;b&gt;<wbr>@x"),
+        ("plain", "plain"),
+        ("", ""),
+    ],
+)
+def test_long_addresses_break_at_their_signs(text: str, shown: str) -> None:
+    assert breakable(text) == shown
 
 
 def test_cards_comments_and_descriptions_link_what_is_in_them(world: World) -> None:
