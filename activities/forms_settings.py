@@ -28,11 +28,9 @@ class TypeForm(forms.Form):
         label="Description", required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "data-grow": ""}),
         help_text="Shown above the form.",
     )  # fmt: skip
-    icon = forms.ChoiceField(
-        label="Icon", required=False, choices=[(icon, icon) for icon in ICONS], widget=forms.RadioSelect
-    )
+    icon = forms.ChoiceField(label="Icon", required=False, choices=list(ICONS.items()), widget=forms.RadioSelect)
     color = forms.ChoiceField(
-        label="Colour", required=False, choices=[(c, c) for c in COLORS], widget=forms.RadioSelect
+        label="Colour", required=False, choices=[(c, c.capitalize()) for c in COLORS], widget=forms.RadioSelect
     )
     edit_roles = forms.MultipleChoiceField(
         label="Restrict editing to", required=False, widget=forms.CheckboxSelectMultiple,

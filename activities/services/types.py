@@ -23,11 +23,15 @@ from crm.permissions import Perm, authorize, can_view_type, has
 from crm.plans import require_room_for_type
 
 COLORS = ("blue", "azure", "indigo", "purple", "pink", "red", "orange", "yellow", "lime", "green", "teal", "cyan")
-ICONS = (
-    "clipboard-check", "checklist", "phone", "mail", "message", "calendar", "note", "ticket", "receipt", "star", "forms",
-    "brand-linkedin", "users", "user", "building", "flag", "rocket", "target", "heart", "gift", "bug", "headset", "tool",
-    "truck", "camera", "file-text", "briefcase", "bolt", "map-pin", "world",
-)  # fmt: skip
+# Each with its name to people.
+ICONS = {
+    "clipboard-check": "Clipboard", "checklist": "Checklist", "phone": "Phone", "mail": "Envelope", "message": "Speech bubble",
+    "calendar": "Calendar", "note": "Sticky note", "ticket": "Ticket", "receipt": "Receipt", "star": "Star", "forms": "Form",
+    "brand-linkedin": "LinkedIn", "users": "People", "user": "Person", "building": "Building", "flag": "Flag",
+    "rocket": "Rocket", "target": "Target", "heart": "Heart", "gift": "Gift", "bug": "Bug", "headset": "Headset",
+    "tool": "Wrench", "truck": "Truck", "camera": "Camera", "file-text": "Document", "briefcase": "Briefcase",
+    "bolt": "Lightning", "map-pin": "Map pin", "world": "Globe",
+}  # fmt: skip
 
 
 def custom_type_for(actor: Membership, public_id: str) -> ActivityType:

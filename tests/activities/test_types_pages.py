@@ -218,6 +218,16 @@ def test_deleting_says_exactly_what_goes_and_asks_for_the_name(ours: Tenant, adm
     assert not ActivityType.objects.filter(pk=ours.type_row.pk).exists()
 
 
+@pytest.mark.parametrize(("name", "value", "words"), [("icon", "map-pin", "Map pin"), ("color", "teal", "Teal")])
+def test_icons_and_colours_are_read_out_by_their_names(
+    ours: Tenant, admin: Client, name: str, value: str, words: str
+) -> None:
+    page = text(admin.get(url(ours, "type_page", ours.type_row.public_id)))
+    spoken = dict(re.findall(rf'<input type="radio" name="{name}" value="([^"]+)" aria-label="([^"]+)"', page))
+    assert spoken[value] == words and len(set(spoken.values())) == len(spoken) > 11
+    assert all(each[0].isupper() and "-" not in each for each in spoken.values())
+
+
 def test_a_type_is_made_lands_on_its_fields_and_is_copied(ours: Tenant, admin: Client) -> None:
     response = admin.post(url(ours, "type_create"), {"name": "Site visit", "icon": "truck", "color": "teal"})
     row = ActivityType.objects.get(name="Site visit")
