@@ -96,7 +96,8 @@ class FieldForm(forms.Form):
     """A field's definition and its use in one form: only the settings that its kind has.
 
     `sketch`: the field as typed or as it is; its kind draws the control of the default value. `rule`: the use that the
-    show-when rule depends on; its kind draws the values to choose from.
+    show-when rule depends on; its kind draws the values to choose from. `editing`: the field is there; `convertible`: it
+    may get another kind later, on a page of its own.
     """
 
     name = forms.CharField(label="Name", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
@@ -134,7 +135,7 @@ class FieldForm(forms.Form):
 
     def __init__(
         self, *, sketch: Use, others: Sequence[Use], rule: Use | None, roles: Sequence[Role], lookups: Lookups,
-        editing: bool, data: Any = None, initial: Mapping[str, Any] | None = None,
+        editing: bool, convertible: bool, data: Any = None, initial: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(data, initial=dict(initial or {}))
         kind = sketch.field.kind
@@ -149,8 +150,9 @@ class FieldForm(forms.Form):
         for key in ("edit_roles", "view_roles"):
             self.fields[key].choices = [(str(role.pk), role.name) for role in roles]
         self.fields["kind"].disabled = editing
+        later = "It can be changed later." if convertible else "Fixed once saved."
         self.fields["kind"].help_text = (
-            "The kind is fixed: records may hold values of it." if editing else f"{kind.hint} Fixed once saved."
+            "The kind is fixed: records may hold values of it." if editing else f"{kind.hint} {later}"
         )
         if "multiple" in self.fields and editing and sketch.field.multiple:
             self.fields["multiple"].disabled = True

@@ -57,6 +57,11 @@ urlpatterns = [
         views_settings.field_converting,
         name="field_converting",
     ),
+    path(
+        "settings/fields/<str:owner>/<str:field_id>/converting/cancel/",
+        views_settings.field_convert_cancel,
+        name="field_convert_cancel",
+    ),
     path("settings/fields/<str:owner>/<str:field_id>/share/", views_settings.field_share, name="field_share"),
     path("settings/fields/<str:owner>/<str:field_id>/detach/", views_settings.field_detach, name="field_detach"),
     path("settings/fields/<str:owner>/<str:field_id>/delete/", views_settings.field_delete, name="field_delete"),

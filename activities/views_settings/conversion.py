@@ -1,4 +1,4 @@
-"""Another kind for a field of leads or contacts: what it would do, the change, and how far it is."""
+"""Another kind for a field of leads or contacts: what it would do, the change, how far it is, and stopping it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from activities.views_settings.owners import Owner, lines_of, owner_of, use_of
 from crm.access import member_page
@@ -121,7 +121,10 @@ def _page(
 @member_page(Perm.MANAGE_CUSTOMIZATIONS)
 @require_GET
 def field_converting(request: HttpRequest, owner: str, field_id: str) -> HttpResponse:
-    """How far a conversion is: the field's line in the list, or with `?page=1` the notice on its own page."""
+    """How far a conversion is: the field's line in the list, or with `?page=1` the notice on its own page.
+
+    `to`: the kind it was being converted to, as the line said before.
+    """
     whose = owner_of(request, owner)
     use = use_of(request, whose, field_id)
     own_page = "page" in request.GET
@@ -137,7 +140,28 @@ def field_converting(request: HttpRequest, owner: str, field_id: str) -> HttpRes
     response = render_page(request, fragment, context)
     if use.field.converting_to:
         return response
-    return trigger(toast(response, f"The kind of {use.field.name} is {use.field.kind.label} now."), "fields-changed")
+    name, label = use.field.name, use.field.kind.label
+    stopped = request.GET.get("to", use.field.kind.slug) != use.field.kind.slug
+    said = (
+        f"The conversion of {name} was cancelled: it stays {label}."
+        if stopped
+        else f"The kind of {name} is {label} now."
+    )
+    return trigger(toast(response, said), "fields-changed")
+
+
+@member_page(Perm.MANAGE_CUSTOMIZATIONS)
+@require_POST
+def field_convert_cancel(request: HttpRequest, owner: str, field_id: str) -> HttpResponse:
+    """Stop a conversion that is going on; the field stays what it is."""
+    whose = owner_of(request, owner)
+    use = use_of(request, whose, field_id)
+    field = services.field_for(request.actor, field_id)
+    if services.cancel_conversion(request.actor, whose.fieldset, field):
+        messages.success(request, f"{field.name} stays {use.field.kind.label}, with every value as it was.")
+    else:
+        messages.info(request, f"No conversion of {field.name} was going on: it is {use.field.kind.label}.")
+    return redirect_to(request, _field_url(request, owner, field_id))
 
 
 def _field_url(request: HttpRequest, owner: str, field_id: str) -> str:

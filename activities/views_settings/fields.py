@@ -126,7 +126,7 @@ def _form(request: HttpRequest, whose: Owner, use: Use | None, typed: dict[str, 
     rule = next((other for other in others if other.field.public_id == typed.get("show_field")), None)
     return FieldForm(
         sketch=_sketch(request, whose, use, typed), others=others, rule=rule, roles=roles(request), lookups=lookups,
-        editing=use is not None, data=data, initial=typed,
+        editing=use is not None, convertible=whose.type is None, data=data, initial=typed,
     )  # fmt: skip
 
 

@@ -97,6 +97,12 @@ def test_fields_whose_kind_is_fixed_have_no_such_page(ours: Tenant, admin: Clien
         assert "Change kind" not in text(admin.get(page))
 
 
+def test_a_new_field_says_whether_its_kind_can_be_changed(ours: Tenant, admin: Client) -> None:
+    for owner, later in (("lead", True), ("contact", True), (ours.type_row.public_id, False)):
+        page = text(admin.get(url(ours, "field_create", owner)))
+        assert ("It can be changed later." in page, "Fixed once saved." in page) == (later, not later)
+
+
 # --- before anything happens --------------------------------------------------------------------------------------------
 def test_the_editor_leads_to_it(ours: Tenant, admin: Client, field: CustomField) -> None:
     page = text(admin.get(address(ours, field, "field_edit")))
@@ -301,3 +307,21 @@ def test_it_can_be_deleted_on_its_way(ours: Tenant, admin: Client, field: Custom
     convert_field(staged.pk)
     assert admin.get(own).status_code == 404
     assert not CustomField.objects.filter(pk__in=(field.pk, staged.pk), deleted_at=None).exists()
+
+
+def test_it_can_be_cancelled_on_its_way(ours: Tenant, admin: Client, field: CustomField, staged: CustomField) -> None:
+    own, cancel = address(ours, field, "field_edit"), address(ours, field, "field_convert_cancel")
+    conversions.convert_some(ours.admin, staged)
+    assert f'action="{cancel}"' in text(admin.get(own))
+    before = everything()
+    assert client_of(ours, "user").post(cancel).status_code == 403
+    assert admin.get(cancel).status_code == 405 and everything() == before
+    page = admin.post(cancel, follow=True)
+    assert page.redirect_chain[-1][0] == own
+    assert "Size stays Text, with every value as it was." in text(page) and 'id="field_form"' in text(page)
+    # The line of the list in another tab does not say that it is done.
+    line = admin.get(address(ours, field, "field_converting"), {"to": "number"}, headers=HTMX)
+    assert "The conversion of Size was cancelled: it stays Text." in line.headers["HX-Trigger"]
+    convert_field(staged.pk)
+    assert shown(ours, field) == ["1", "two", "3"]
+    assert "No conversion of Size was going on: it is Text." in text(admin.post(cancel, follow=True))

@@ -17,7 +17,17 @@ from crm.customfields.services import conversion_plans
 from crm.customfields.services import conversions as module
 from crm.errors import InvalidInput, NotAllowed
 from crm.fieldkinds import KINDS
-from crm.models import CustomField, Event, FieldOption, FieldSet, FieldUse, Organization, ValueNumber, ValueText
+from crm.models import (
+    CustomField,
+    Event,
+    FieldOption,
+    FieldSet,
+    FieldUse,
+    Notification,
+    Organization,
+    ValueNumber,
+    ValueText,
+)
 from crm.tasks import convert_field, purge_field
 from crm.tenancy import scope
 from leads.models import Contact, Lead
@@ -337,6 +347,54 @@ def test_leads_that_were_merged_meanwhile(ours: Tenant, monkeypatch: pytest.Monk
         (Contact.objects.get(pk=row.pk).lead_id, -row.pk, number) for number, row in enumerate(contacts, 1)
     }
     assert {lead_id for lead_id, _, _ in found} == {keep.pk, ours.leads[2].pk}
+
+
+def test_a_conversion_that_is_cancelled_leaves_all_as_it_was(
+    ours: Tenant, fieldset: FieldSet, job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field, sent = job
+    staged = CustomField.objects.get(pk=sent[0][1])
+    places = [(model, list(model.objects.order_by("pk").values())) for model in (ValueNumber, ValueText)]
+    values = list(Lead.objects.order_by("pk").values("values", "date_updated"))
+    for _ in range(2):
+        assert module.convert_some(ours.admin, staged) is False
+    assert any(str(staged.pk) in lead.values for lead in Lead.objects.all())
+    with pytest.raises(NotAllowed):
+        services.cancel_conversion(ours.user, fieldset, field)
+    assert field_of(ours, field).converting_to == "number"
+    told = Event.objects.count()
+    assert services.cancel_conversion(ours.admin, fieldset, field) is True
+    assert sent[1:] == [("crm.tasks.purge_field", staged.pk)]
+    # A chunk that a worker had in hand, and the job sent again as after a crash, change nothing.
+    assert module.convert_some(ours.admin, staged) is True
+    convert_field(staged.pk)
+    purge_field(staged.pk)
+    assert list(Lead.objects.order_by("pk").values("values", "date_updated")) == values
+    assert [(model, list(model.objects.order_by("pk").values())) for model, _ in places] == places
+    now = field_of(ours, field)
+    assert (now.id, now.kind.slug, now.converting_to) == (field.pk, "text", "")
+    assert Event.objects.count() == told, "nothing was changed, so there is nothing to tell"
+    call_command("reindex", "--check")
+    assert services.cancel_conversion(ours.admin, fieldset, field) is False
+    ours.organization.refresh_from_db()
+    give(ours, field, "free again")
+    # It can begin again, and be done.
+    convert(ours, field, "number")
+    convert_field(*sent[-1][1:])
+    assert shown(ours, field) == [None, None, 3]
+
+
+def test_whoever_began_a_conversion_hears_that_somebody_else_stopped_it(
+    ours: Tenant, fieldset: FieldSet, job: Any
+) -> None:
+    field, _ = job
+    services.cancel_conversion(ours.superuser, fieldset, field)
+    [told] = Notification.objects.all()
+    assert (told.membership_id, told.text) == (
+        ours.admin.pk,
+        f"{ours.superuser.user.full_name} stopped the conversion of Size.",
+    )
+    assert told.path == f"settings/fields/lead/{field.public_id}/"
 
 
 def test_a_field_that_is_deleted_meanwhile_is_not_brought_back(ours: Tenant, fieldset: FieldSet, job: Any) -> None:

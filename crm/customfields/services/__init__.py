@@ -8,7 +8,7 @@ one form for another · `changes`: what all of them stand on.
 from crm.customfields.services.changes import field_for, roles_seeing_by, schema_change, use_for
 from crm.customfields.services.conversion_plans import possible_kinds
 from crm.customfields.services.conversion_previews import Preview, Progress, conversions_of, preview_conversion
-from crm.customfields.services.conversions import convert_field
+from crm.customfields.services.conversions import cancel_conversion, convert_field
 from crm.customfields.services.copies import copy_fields
 from crm.customfields.services.definitions import (
     create_field,
@@ -37,8 +37,8 @@ from crm.customfields.services.sharing import (
 )
 
 __all__ = [
-    "MAX_OPTIONS", "Preview", "Progress", "add_options", "attach_field", "change_options", "conversions_of",
-    "convert_field", "copy_fields", "create_field", "delete_field", "delete_shared_field", "detach_field", "field_for",
+    "MAX_OPTIONS", "Preview", "Progress", "add_options", "attach_field", "cancel_conversion", "change_options",
+    "conversions_of", "convert_field", "copy_fields", "create_field", "delete_field", "delete_shared_field", "detach_field", "field_for",
     "merge_options", "move_merged_values", "possible_kinds", "preview_conversion", "records_holding", "records_holding_in",
     "remove_option", "rename_option", "reorder_fields", "reorder_options", "restore_option", "roles_seeing_by",
     "schema_change", "share_field", "update_field", "use_for",

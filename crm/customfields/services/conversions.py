@@ -77,6 +77,34 @@ def convert_field(
     return at_once
 
 
+@transaction.atomic
+def cancel_conversion(actor: Membership, fieldset: FieldSet, field: CustomField) -> bool:
+    """Stop a conversion: the field stays what it is with the values it has. Returns False when none is going on (any more).
+
+    The old values are never written to before the places change, so only what was converted so far goes, as a deleted
+    field's values do. Whoever began it hears of it when somebody else stops it.
+    """
+    authorize_definitions(actor)
+    use_for(fieldset, field)
+    # The worker takes this lock for each chunk: it has the last word, or finds the row gone.
+    staged = CustomField.objects.select_for_update().filter(replaces=field.pk, deleted_at=None).first()
+    if staged is None:
+        return False
+    with schema_change(actor):
+        _give_up(staged)
+        begun_by = Membership.objects.filter(pk=staged.settings["converting"]["by"])
+        path = f"settings/fields/{fieldset.owner}/{field.public_id}/"
+        notify(begun_by, "job", f"{actor.user.full_name} stopped the conversion of {field.name}.", path, by=actor.user)
+    return True
+
+
+def _give_up(staged: CustomField) -> None:
+    """Take away the row that was to have the field's place, with the values it holds so far."""
+    staged.deleted_at = timezone.now()
+    staged.save(update_fields=["deleted_at"])
+    jobs.enqueue("crm.tasks.purge_field", staged.pk)
+
+
 def _require_agreed(
     actor: Membership, fieldset: FieldSet, field: CustomField, kind: str, changes: Mapping[str, Any], agreed: int
 ) -> None:
@@ -125,10 +153,7 @@ def convert_some(actor: Membership, staged: CustomField) -> bool:
     staged = found
     old = CustomField.objects.filter(pk=staged.replaces).first()
     if old is None or old.deleted_at is not None:
-        # The field was deleted meanwhile.
-        staged.deleted_at = timezone.now()
-        staged.save(update_fields=["deleted_at"])
-        jobs.enqueue("crm.tasks.purge_field", staged.pk)
+        _give_up(staged)  # the field was deleted meanwhile
         return True
     state = staged.settings["converting"]
     chunk = list(beyond(places(old), state["after"])[:CHUNK])
