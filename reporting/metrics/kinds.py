@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import ClassVar
 
 from leads.search.language import Exists, Query, Related, Where
 from leads.search.sources import LEAD
@@ -43,7 +44,8 @@ class Measure:
 class Metric:
     """`key` names it in the API and on tiles, `label` to people. `unit`: `%`, `s` (seconds), `days`, a field's own.
 
-    `told`: what the API and files call it where that is not the label.
+    `told`: what the API and files call it where that is not the label. `more_is_better`: a rise is good news, a fall bad;
+    for the others a change is neither.
     """
 
     key: str
@@ -53,6 +55,7 @@ class Metric:
     measures: tuple[Measure, ...] = ()
     unit: str = ""
     told: str = ""
+    more_is_better: ClassVar[bool] = True
 
     @property
     def written(self) -> str:
@@ -114,6 +117,7 @@ class DaysBetween(Metric):
     """The average days from an A to the first B after it on the same lead, within n days."""
 
     unit: str = "days"
+    more_is_better: ClassVar[bool] = False
 
     def value(self, numbers: Sequence[Decimal | None]) -> Decimal | None:
         return numbers[0]

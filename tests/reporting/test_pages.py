@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,11 @@ import time_machine
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from activities.queries import type_for
 from activities.services.activities import log_activity
-from activities.services.types import update_type
+from activities.services.types import create_type, update_type
 from crm.models import Membership, Role, Team
 from crm.tenancy import scope
 from leads.services import save_smart_view
@@ -71,6 +73,25 @@ def test_one_tile_takes_the_same_queries_whatever_it_holds(world: Any, django_as
         text = client.get(address, headers={"HX-Request": "true"}).content.decode()
     assert '<a href="/o/ours/reports/records/?metric=custom_activities' in text
     assert text.count('<tr><th scope="row"') == 30
+
+
+def test_more_days_from_one_to_another_are_no_good_news(world: Any) -> None:
+    tenant = world.ours
+    with scope(tenant.organization):
+        deal = create_type(tenant.admin, name="Deal won")
+        kind = type_for(tenant.admin, deal.public_id)
+        for lead, began, days in ((tenant.leads[0], 40, 2), (tenant.leads[1], 10, 5)):
+            since = timezone.now() - timedelta(days=began)
+            log_activity(tenant.user, lead, tenant.call, activity_at=since, custom={})
+            log_activity(tenant.user, lead, kind, activity_at=since + timedelta(days=days))
+    metric = f"days_between.{tenant.call.public_id}.{deal.public_id}.30"
+    client = sign_in(tenant.admin)
+    slower = client.get(f"{OURS}tile/", {"metric": metric}, headers={"HX-Request": "true"}).content.decode()
+    assert '<span class="tp-change">' in slower and "+150%" in slower
+    more = client.get(
+        f"{OURS}tile/", {"metric": key_of(tenant).replace("created", "occurred")}, headers={"HX-Request": "true"}
+    ).content.decode()
+    assert '<span class="tp-change tp-up">' in more
 
 
 def test_each_number_of_a_tile_opens_a_list_as_long_as_it_says(world: Any) -> None:
