@@ -193,6 +193,18 @@ def test_errors_stand_beside_their_condition(ours: Tenant) -> None:
     assert 'id="error-r-0" hx-swap-oob="true">“many” is not a number.' in part
 
 
+def test_clear_is_there_once_there_is_something_to_clear(ours: Tenant) -> None:
+    client, address = client_of(ours), at(ours, "leads:list")
+    clear = f'<a class="btn btn-ghost" href="{address}">Clear</a>'
+    assert clear not in client.get(address).content.decode()
+    for data in ({"q": "acme"}, {"sort": "-name"}, {"columns": ["name"]}, {"query": "broken"}):
+        assert clear in client.get(address, data).content.decode(), data
+    headers = {"HX-Request": "true", "HX-Target": "results"}
+    found = client.get(address, {"q": "acme"}, headers=headers).content.decode()
+    assert f'<span id="search-clear" hx-swap-oob="true">{clear}' in found
+    assert '<span id="search-clear" hx-swap-oob="true"></span>' in client.get(address, headers=headers).content.decode()
+
+
 def test_each_change_has_an_address_that_opens_the_same_search(ours: Tenant) -> None:
     client, address = client_of(ours), at(ours, "leads:list")
     data = {"r-k": "group", "r-m": "all", "r.0-k": "block", "r.0-w": f"t:{ours.type_row.public_id}", "r.0-h": "some",
