@@ -70,6 +70,8 @@ def member_page(perm: Perm | None = None) -> Callable[[View], View]:
                     response = view(request, *args, **kwargs)
                 except TouchpointError as error:
                     response = _refusal(request, error)
+                if response.status_code == 405 and request.method == "GET":
+                    response = _takes_forms_only(request, response)
             patch_cache_control(response, private=True, no_store=True)
             patch_vary_headers(response, ["HX-Request", "Cookie"])
             return response
@@ -93,6 +95,14 @@ def _sign_in_first(request: HttpRequest) -> HttpResponse:
             status=401, content_type="text/plain; charset=utf-8",
         )  # fmt: skip
     return redirect_to_login(request.get_full_path())
+
+
+def _takes_forms_only(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    """Say so where a browser opens the address a form was sent to: from its history, or after signing in again."""
+    words = {"title": "There is nothing to see here", "reason": "This address only takes what a form sends."}
+    page = render(request, "refused.html", words, status=405)
+    page.headers["Allow"] = response.headers["Allow"]
+    return page
 
 
 def _refusal(request: HttpRequest, error: TouchpointError) -> HttpResponse:

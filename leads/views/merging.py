@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from crm.access import member_page
+from crm.errors import NotFound
 from crm.htmx import redirect_to, render_page
 from crm.models import Membership
 from crm.permissions import Perm
@@ -23,14 +24,25 @@ ALL_LEADS = {"type": "object_type", "object_type": "lead"}
 @member_page(Perm.MERGE_LEADS)
 @require_http_methods(["GET", "POST"])
 def lead_merge(request: HttpRequest, lead_id: str) -> HttpResponse:
-    """Without `with`: choose the lead that goes. With it: the preview; posted: the merge. The lead of the URL stays."""
+    """Without `with`: choose the lead that goes. With it: the preview; posted: the merge. The lead of the URL stays.
+
+    One of the two that was merged before, as in another tab, leads to the lead it became part of.
+    """
     actor = request.actor
-    lead = queries.lead_for(actor, lead_id)
-    if not (other_id := request.POST.get("with") or request.GET.get("with")):
+    other_id = request.POST.get("with") or request.GET.get("with")
+    try:
+        lead = queries.lead_for(actor, lead_id)
+        other = queries.lead_for(actor, other_id) if other_id else None
+    except NotFound:
+        survivor = queries.survivor_of(actor, lead_id) or queries.survivor_of(actor, other_id or "")
+        if survivor is None:
+            raise
+        messages.info(request, f"Nothing was merged now: one of the two is part of {survivor.name} already.")
+        return redirect_to(request, reverse("leads:page", args=[actor.organization.slug, survivor.public_id]))
+    if other is None:
         text = request.GET.get("q", "").strip()
         context = {"lead": lead, "text": text, "found": _found(actor, lead, text)}
         return render_page(request, "leads/merge.html", context, "leads/_merge_found.html")
-    other = queries.lead_for(actor, other_id)
     if request.method == "POST":
         services.merge_leads(actor, other, lead)
         messages.success(request, f"{other.name} was merged into this lead.")
@@ -43,6 +55,7 @@ def lead_merge(request: HttpRequest, lead_id: str) -> HttpResponse:
         "differences": plan.visible_differences(actor),
         "ours": queries.contents_of(lead),
         "theirs": queries.contents_of(other),
+        "addresses": len(plan.changes["addresses"]) - len(lead.addresses),
     }
     return render_page(request, "leads/merge_preview.html", context)
 

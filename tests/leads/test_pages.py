@@ -321,6 +321,22 @@ def test_who_may_not_delete_or_merge_is_not_offered_it(world: World) -> None:
     assert (Lead.unscoped.count(), Event.unscoped.count()) == (6, before)
 
 
+def test_what_is_edited_in_place_is_a_plain_form_on_a_page_of_its_own(world: World) -> None:
+    client, lead = signed_in(world.ours.admin), world.ours.leads[0]
+    with scope(world.ours.organization):
+        contact = Contact.objects.filter(lead=lead)[0].public_id
+        task = services.create_task(world.ours.admin, lead, "Call").public_id
+        status = statuses()[0].public_id
+    paths = [at(lead, "parts/name/"), at(lead, "parts/description/"), at(lead, "contacts/new/")]
+    paths += [f"/o/ours/contacts/{contact}/edit/", f"/o/ours/contacts/{contact}/delete/", f"/o/ours/tasks/{task}/"]
+    paths += [f"/o/ours/settings/statuses/{status}/"]
+    for path in paths:
+        assert f'hx-post="{path}"' in text(client.get(path, headers=HTMX)), path
+        page = text(client.get(path))
+        # What htmx would put the answer into is on the lead's page only.
+        assert f'action="{path}"' in page and f'hx-post="{path}"' not in page, path
+
+
 # --- merge ------------------------------------------------------------------------------------------------------------
 def test_merging_by_page_and_the_old_link(world: World, client: Client) -> None:
     stays, goes = world.ours.leads[:2]
@@ -333,7 +349,29 @@ def test_merging_by_page_and_the_old_link(world: World, client: Client) -> None:
     old = client.get(at(goes, "?types=x"))
     assert (old.status_code, old.headers["Location"]) == (302, at(stays, "?types=x"))
     assert "hello@bluth.example" in text(client.get(at(stays)))
-    assert client.get(at(stays, f"merge/?with={goes.public_id}")).status_code == 404
+
+
+def test_a_merge_that_was_done_in_another_tab_leads_to_what_became_of_it(world: World, client: Client) -> None:
+    stays, goes = world.ours.leads[:2]
+    client.post(at(stays, "merge/"), {"with": goes.public_id})
+    before = Event.unscoped.count()
+    for ask in (
+        lambda: client.post(at(stays, "merge/"), {"with": goes.public_id}, follow=True),
+        lambda: client.get(at(stays, f"merge/?with={goes.public_id}"), follow=True),
+        lambda: client.post(at(goes, "merge/"), {"with": stays.public_id}, follow=True),
+    ):
+        page = ask()
+        assert page.redirect_chain[-1][0] == at(stays)
+        assert "Nothing was merged now: one of the two is part of Acme already." in text(page)
+    assert Event.unscoped.count() == before
+    theirs = world.theirs.leads[0].public_id
+    assert client.post(at(stays, "merge/"), {"with": theirs}).status_code == 404
+
+
+def test_an_address_that_takes_forms_only_says_so_to_a_browser(world: World, client: Client) -> None:
+    page = client.get(at(world.ours.leads[0], "status/"))
+    assert (page.status_code, page.headers["Allow"]) == (405, "POST")
+    assert "This address only takes what a form sends." in text(page)
 
 
 def test_finding_and_comparing_take_a_constant_number_of_queries(
