@@ -76,7 +76,7 @@ class RoleForm(ServiceForm):
     name = forms.CharField(label="Name", max_length=100)
     permissions = forms.MultipleChoiceField(
         label="What it allows", required=False, widget=forms.CheckboxSelectMultiple,
-        choices=[(perm.value, f"{perm.value.replace('_', ' ').capitalize()}: {PERM_WORDS[perm]}") for perm in Perm],
+        choices=[(perm.value, f"{perm.words[0].upper()}{perm.words[1:]}: {PERM_WORDS[perm]}") for perm in Perm],
     )  # fmt: skip
     visibility_fields = forms.MultipleChoiceField(
         label="A lead is visible when one of these fields holds the member or somebody of their team",

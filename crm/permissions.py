@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Perm(StrEnum):
-    """What a role may allow. The label on the Roles page is the value with spaces."""
+    """What a role may allow."""
 
     MANAGE_ORGANIZATION = "manage_organization"
     MANAGE_CUSTOMIZATIONS = "manage_customizations"
@@ -33,6 +33,11 @@ class Perm(StrEnum):
     DELETE_OWN_ACTIVITIES = "delete_own_activities"
     DELETE_OWN_TASKS = "delete_own_tasks"
     VIEW_ALL_LEADS = "view_all_leads"
+
+    @property
+    def words(self) -> str:
+        """What people call it: the value as words."""
+        return self.value.replace("_", " ").replace("others ", "others’ ").replace("smart views", "Smart Views")
 
 
 # What each permission lets a member do, in the words of the Roles page.
@@ -110,7 +115,7 @@ def has(actor: Membership, perm: Perm) -> Decision:
     """May the actor's role do this anywhere in the organization?"""
     if not (member := can_enter(actor)):
         return member
-    words = perm.value.replace("_", " ")
+    words = perm.words
     if perm in permissions_of(actor.role):
         return yes(f"Your role {actor.role.name} includes “{words}”.")
     return no(f"Your role {actor.role.name} does not include “{words}”. Ask an admin.")
@@ -125,7 +130,7 @@ def can_grant(actor: Membership, role: Role) -> Decision:
 
 def can_grant_permissions(actor: Membership, permissions: frozenset[Perm]) -> Decision:
     """May the actor give these rights to somebody?"""
-    if missing := sorted(perm.replace("_", " ") for perm in permissions - permissions_of(actor.role)):
+    if missing := sorted(perm.words for perm in permissions - permissions_of(actor.role)):
         return no(f"Your role {actor.role.name} does not have these rights itself: {', '.join(missing)}. Ask an admin.")
     return yes(f"Your role {actor.role.name} has these rights itself.")
 
@@ -164,7 +169,7 @@ def can_log(actor: Membership, activity_type: Any) -> Decision:
 
 
 def can_edit_activity(actor: Membership, activity: Any, activity_type: Any) -> Decision:
-    """May the actor change this activity? Own activities: yes; others': with *manage others activities*."""
+    """May the actor change this activity? Own activities: yes; others': with *manage others’ activities*."""
     if not (editable := can_edit_type_activities(actor, activity_type)):
         return editable
     if actor.user_id in (activity.created_by_id, activity.user_id):

@@ -90,9 +90,7 @@ def _matrix(request: HttpRequest, rows: list[Role], form: CloneRoleForm) -> dict
         "section": "roles",
         "roles": rows,
         "limited": limited,
-        "matrix": [
-            (perm.value.replace("_", " "), PERM_WORDS[perm], [perm in allowed[row.pk] for row in rows]) for perm in Perm
-        ],
+        "matrix": [(perm.words, PERM_WORDS[perm], [perm in allowed[row.pk] for row in rows]) for perm in Perm],
         "form": form,
         "may_manage": bool(has(request.actor, Perm.MANAGE_ORGANIZATION)),
     }

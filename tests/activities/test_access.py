@@ -43,7 +43,7 @@ def test_a_link_names_the_activity_in_it(ours: Tenant) -> None:
     found = explain(ours.admin, ours.restricted, link)
     assert (found.what, found.name) == ("activity", "Qualifying call on Acme")
     assert [row.decision.allowed for row in found.answers] == [True, False, False]
-    assert "does not include “manage others activities”" in found.answers[1].decision.reason
+    assert "does not include “manage others’ activities”" in found.answers[1].decision.reason
 
 
 def test_a_draft_is_private(ours: Tenant) -> None:

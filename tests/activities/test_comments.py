@@ -103,7 +103,7 @@ def test_one_changes_ones_own_only_and_deletes_others_by_right(ours: Tenant) -> 
     for member in (ours.restricted, ours.admin):
         with pytest.raises(NotAllowed, match="Only its author"):
             edit_comment(member, comment, "Mine now")
-    with pytest.raises(NotAllowed, match="manage others activities"):
+    with pytest.raises(NotAllowed, match="manage others’ activities"):
         delete_comment(ours.restricted, comment)
     assert counted() == before
     assert edit_comment(ours.user, comment, "First").date_updated == comment.date_updated

@@ -143,9 +143,9 @@ def test_what_may_not_be_logged_leaves_the_database_unchanged(ours: Tenant) -> N
 
 def test_others_activities_are_for_those_who_manage_them(ours: Tenant) -> None:
     before = snapshot()
-    with pytest.raises(NotAllowed, match="manage others activities"):
+    with pytest.raises(NotAllowed, match="manage others’ activities"):
         update_activity(ours.restricted, ours.activities[0], custom={"Users": "1"})
-    with pytest.raises(NotAllowed, match="manage others activities"):
+    with pytest.raises(NotAllowed, match="manage others’ activities"):
         delete_activity(ours.restricted, ours.activities[0])
     assert snapshot() == before
     update_activity(ours.superuser, ours.activities[0], custom={"Users": "1"})

@@ -91,7 +91,7 @@ def test_comments_mentions_and_the_bell(live_app, page, sign_in, story) -> None:
     assert "1" in other.get_by_role("button", name="Notifications").inner_text()
     mine = other.locator("article.tp-card", has_text="Thank you")
     mine.get_by_role("button", name="More for this").click()
-    assert "does not include “manage others activities”" in mine.locator(".tp-missing", has_text="Edit").inner_text()
+    assert "does not include “manage others’ activities”" in mine.locator(".tp-missing", has_text="Edit").inner_text()
 
 
 def test_an_earlier_version_comes_back(page, story) -> None:

@@ -69,7 +69,7 @@ def test_own_tasks_and_those_of_others(ours: Tenant) -> None:
         lambda: services.update_task(ours.user, theirs, {"text": "x"}),
         lambda: services.delete_task(ours.user, theirs),
     ):
-        with pytest.raises(NotAllowed, match="manage others tasks"):
+        with pytest.raises(NotAllowed, match="manage others’ tasks"):
             refused()
     theirs.refresh_from_db()
     assert (theirs.text, theirs.done_at, Event.objects.count()) == ("Admin's", None, before)
