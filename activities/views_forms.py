@@ -47,7 +47,9 @@ def forms(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def form_create(request: HttpRequest) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
-    return _page(request, type_for(request.actor, given.get("type", "")), None)
+    if not given.get("type"):  # the address alone, as it stands in the browser after a refusal
+        return redirect("activities:forms", slug=request.organization.slug)
+    return _page(request, type_for(request.actor, given["type"]), None)
 
 
 @member_page(Perm.MANAGE_CUSTOMIZATIONS)

@@ -53,7 +53,9 @@ def rules(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def rule_create(request: HttpRequest) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
-    kind = type_for(request.actor, given.get("type", ""))
+    if not given.get("type"):  # the address alone, as it stands in the browser after a refusal
+        return redirect("activities:rules", slug=request.organization.slug)
+    kind = type_for(request.actor, given["type"])
     return _page(request, kind, None, reverse("activities:rule_create", args=[request.organization.slug]))
 
 

@@ -85,3 +85,10 @@ def test_a_condition_without_a_value_is_not_left_out_in_silence(world: World, va
     assert client.post(f"/o/ours/settings/rules/{rule.public_id}/", given).status_code == 422
     rule.refresh_from_db()
     assert (rule.condition, rule.name) == before
+
+
+def test_the_address_of_a_refusal_alone_leads_to_the_list(world: World) -> None:
+    client = signed_in(world.ours)
+    for section in ("rules", "forms"):
+        assert client.get(f"/o/ours/settings/{section}/new/").headers["Location"] == f"/o/ours/settings/{section}/"
+        assert client.get(f"/o/ours/settings/{section}/new/?type=actitype_none").status_code == 404
