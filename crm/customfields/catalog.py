@@ -76,6 +76,11 @@ class Field:
     merged: Mapping[int, int] = field(default_factory=dict, repr=False, compare=False)
     merged_labels: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def subject(self) -> str:
+        """The name as a sentence begins with it: “Are they qualified?” is quoted, since its own mark would end the sentence."""
+        return self.name if self.name[-1:].isalnum() or self.name.endswith((")", "%")) else f"“{self.name}”"
+
     @cached_property
     def _by_id(self) -> dict[int, Option]:
         own = {option.id: option for option in self.options}

@@ -83,7 +83,7 @@ def clean_values(
             errors[key(use)] = decision.reason
             continue
         if removed := _newly_taken_removed_options(use, value, held):
-            errors[key(use)] = f"“{removed}” was removed from {use.field.name}. Choose another option."
+            errors[key(use)] = f"“{removed}” was removed from {use.field.subject}. Choose another option."
             continue
         if value is not None:
             values[field_id] = value
@@ -94,7 +94,7 @@ def clean_values(
             errors.pop(key(use), None)
         elif require and use.required and key(use) not in errors and is_blank(values.get(str(use.field.id))):
             missing.append(use)
-    errors |= {key(use): f"{use.field.name} is required." for use in missing if may_write(actor, use, check_rights)}
+    errors |= {key(use): f"{use.field.subject} is required." for use in missing if may_write(actor, use, check_rights)}
     if errors:
         raise InvalidInput(fields=errors)
     return kept | values
@@ -105,7 +105,7 @@ def may_write(actor: Membership, use: Use, check_rights: bool = True) -> Decisio
     if not check_rights and not use.field.converting_to:
         return yes("Written by Touchpoint itself.")
     if use.field.kind.hidden and current_door() == "page":
-        return no(f"{use.field.name} is written through the API and imports only.")
+        return no(f"{use.field.subject} is written through the API and imports only.")
     return can_edit_field(actor, use)
 
 

@@ -61,7 +61,7 @@ class Choices(FieldKind):
             return found.id
         offered = ", ".join(option.label for option in field.options if not option.removed)
         raise InvalidValue(
-            f"{quoted(text, 100)} is not an option of {field.name}. Choose one of: {offered or 'none yet'}."
+            f"{quoted(text, 100)} is not an option of {field.subject}. Choose one of: {offered or 'none yet'}."
         )
 
     def split(self, raw: Any, field: Field, lookups: Lookups) -> list[Any]:
@@ -118,10 +118,10 @@ class User(FieldKind):
         text = str(raw).strip()
         found = lookups.find_users(text)
         if len(found) > 1:
-            raise InvalidValue(f"Several members are called {quoted(text, 100)}. Use the email for {field.name}.")
+            raise InvalidValue(f"Several members are called {quoted(text, 100)}. Use the email for {field.subject}.")
         if not found:
             raise InvalidValue(
-                f"{quoted(text, 100)} is not a member. Use an email, an exact name or an id for {field.name}."
+                f"{quoted(text, 100)} is not a member. Use an email, an exact name or an id for {field.subject}."
             )
         return found[0].id
 
@@ -166,10 +166,10 @@ class Contact(FieldKind):
         found = lookups.find_contacts(text)
         if len(found) > 1:
             raise InvalidValue(
-                f"Several contacts of this lead match {quoted(text, 100)}. Use the email for {field.name}."
+                f"Several contacts of this lead match {quoted(text, 100)}. Use the email for {field.subject}."
             )
         if not found:
-            raise InvalidValue(f"{quoted(text, 100)} is not a contact of this lead. Choose one for {field.name}.")
+            raise InvalidValue(f"{quoted(text, 100)} is not a contact of this lead. Choose one for {field.subject}.")
         return found[0].id
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
@@ -205,7 +205,7 @@ class Checkbox(FieldKind):
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> bool:
         found = self.WORDS.get(str(raw).strip().casefold())
         if found is None:
-            raise InvalidValue(f"{field.name} must be yes or no; {quoted(raw)} is neither.")
+            raise InvalidValue(f"{field.subject} must be yes or no; {quoted(raw)} is neither.")
         return found
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:

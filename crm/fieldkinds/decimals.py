@@ -31,11 +31,11 @@ class Number(FieldKind):
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         if isinstance(raw, str) and self.STORED.fullmatch(raw) and field.minimum is field.maximum is None:
             return raw
-        number = self.number(raw, field.name)
+        number = self.number(raw, field.subject)
         if field.minimum is not None and number < field.minimum:
-            raise InvalidValue(f"{field.name} must be at least {plain(field.minimum)}.")
+            raise InvalidValue(f"{field.subject} must be at least {plain(field.minimum)}.")
         if field.maximum is not None and number > field.maximum:
-            raise InvalidValue(f"{field.name} must be at most {plain(field.maximum)}.")
+            raise InvalidValue(f"{field.subject} must be at most {plain(field.maximum)}.")
         return plain(number)
 
     def number(self, raw: Any, name: str) -> Decimal:

@@ -79,7 +79,7 @@ class FieldKind:
         if not field.multiple:
             if isinstance(raw, list | tuple):
                 if len(raw) > 1:
-                    raise InvalidValue(f"{field.name} takes one value, {len(raw)} were given.")
+                    raise InvalidValue(f"{field.subject} takes one value, {len(raw)} were given.")
                 raw = raw[0]
             return self.clean_one(raw, field, lookups, zone)
         entries = raw if isinstance(raw, list | tuple) else self.split(raw, field, lookups)
@@ -179,14 +179,14 @@ def join_several(values: Sequence[str]) -> str:
 
 def plain_text(raw: Any, field: Field, limit: int) -> str:
     if isinstance(raw, bool | dict | list | tuple):
-        raise InvalidValue(f"{field.name} must be text.")
+        raise InvalidValue(f"{field.subject} must be text.")
     text = str(raw)
     if "\x00" in text:
-        raise InvalidValue(f"{field.name} contains a NUL character. Remove it.")
+        raise InvalidValue(f"{field.subject} contains a NUL character. Remove it.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidValue(f"{field.name} contains broken characters. Paste the text again.") from None
+        raise InvalidValue(f"{field.subject} contains broken characters. Paste the text again.") from None
     if len(text) > limit:
-        raise InvalidValue(f"{field.name} is {len(text):,} characters long; at most {limit:,} fit.")
+        raise InvalidValue(f"{field.subject} is {len(text):,} characters long; at most {limit:,} fit.")
     return text

@@ -27,7 +27,7 @@ class Date(FieldKind):
         try:
             found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text).date()
         except ValueError:
-            raise InvalidValue(f"{field.name} must be a date such as 2024-01-31; {quoted(text)} is not one.") from None
+            raise InvalidValue(f"{field.subject} must be a date such as 2024-01-31; {quoted(text)} is not one.") from None
         return found.isoformat()
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
@@ -53,7 +53,7 @@ class DateTime(FieldKind):
             found = datetime.fromisoformat(text)
         except ValueError:
             raise InvalidValue(
-                f"{field.name} must be a date and time such as 2024-01-31T14:30; {quoted(text)} is not one."
+                f"{field.subject} must be a date and time such as 2024-01-31T14:30; {quoted(text)} is not one."
             ) from None
         if found.tzinfo is None:
             found = found.replace(tzinfo=zone)
@@ -63,7 +63,7 @@ class DateTime(FieldKind):
         except OverflowError:
             instant = None
         if instant is None or not self.FIRST <= instant <= self.LAST:
-            raise InvalidValue(f"{field.name} is out of range. Use years 1 to 9999.")
+            raise InvalidValue(f"{field.subject} is out of range. Use years 1 to 9999.")
         return instant.isoformat()
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:

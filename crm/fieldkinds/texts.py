@@ -71,7 +71,7 @@ class Url(FieldKind):
             host = ""
         likely = self.HOST.fullmatch(host) and (not bare or "." in host or ":" in host or host == "localhost")
         if not likely or parts.scheme not in ("http", "https") or self.FORBIDDEN.search(text):
-            raise InvalidValue(f"{field.name} must be a web address such as https://example.com.")
+            raise InvalidValue(f"{field.subject} must be a web address such as https://example.com.")
         return text
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
@@ -91,7 +91,7 @@ class Email(FieldKind):
         try:
             validate_email(text)
         except ValidationError:
-            raise InvalidValue(f"{field.name} must be an email address such as name@company.com.") from None
+            raise InvalidValue(f"{field.subject} must be an email address such as name@company.com.") from None
         return text
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
@@ -108,7 +108,7 @@ class Phone(FieldKind):
     def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
         text = plain_text(raw, field, 60).strip()
         if not 3 <= len(re.sub(r"\D", "", text)) <= 20 or not re.fullmatch(r"[\d\s()+\-./xext#*,;]+", text, re.I):
-            raise InvalidValue(f"{field.name} must be a phone number such as +1 202 555 0143.")
+            raise InvalidValue(f"{field.subject} must be a phone number such as +1 202 555 0143.")
         return normal_phone(text)
 
     def display_one(self, stored: Any, field: Field, lookups: Lookups) -> str:

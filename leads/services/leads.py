@@ -152,7 +152,7 @@ def update_lead(
 def _require_given(uses: Sequence[Use], given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Refuse to empty a required field; others that are empty since before do not stand in the way."""
     errors = {
-        api_key_of(use): f"{use.field.name} is required."
+        api_key_of(use): f"{use.field.subject} is required."
         for use in uses
         if use.required and {use.field.public_id, use.field.name} & set(given) and is_blank(values.get(str(use.field.id)))
         and is_shown(use, values)

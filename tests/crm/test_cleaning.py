@@ -199,3 +199,16 @@ def test_turning_several_on_keeps_single_values(form: Form) -> None:
     update_field(form.tenant.admin, form.fieldset, field, {"multiple": True})
     assert form.clean({}, current={"Who": me.pk}, partial=True) == {"Who": me.pk}
     assert form.clean({"Who": [me.public_id]}, current={"Who": me.pk}) == {"Who": [me.pk]}
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [("Users", "Users"), ("Are they qualified?", "“Are they qualified?”"), ("Share in %", "Share in %"),
+     ("Size (m²)", "Size (m²)"), ("Wow!", "“Wow!”")],
+)  # fmt: skip
+def test_a_sentence_about_a_question_quotes_it(ours: Tenant, name: str, subject: str) -> None:
+    form = Form(ours)
+    form.add(name, "number", required=True)
+    wrong = "must be a number; “many” is not one. Write it as 1234.5."
+    assert list(form.problems({name: "many"}).values()) == [f"{subject} {wrong}"]
+    assert list(form.problems({name: ""}).values()) == [f"{subject} is required."]

@@ -75,7 +75,7 @@ def test_the_main_job(live_app, sign_in, axe) -> None:
 
     # Publishing shows every error at its field and keeps the input.
     page.get_by_role("button", name="Publish").click()
-    page.get_by_text("Are they qualified? is required.").first.wait_for()
+    page.get_by_text("“Are they qualified?” is required.").first.wait_for()
     assert control(page, "Users").input_value() == "12."
     control(page, "Are they qualified?").fill("Yes, with a budget")
     control(page, "Current CRM").select_option(label="HubSpot")
