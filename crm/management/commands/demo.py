@@ -232,15 +232,22 @@ def _by_id(admin: Membership, kind: TypeInfo, raw: dict[str, Any]) -> dict[str, 
     return {ids_of[name]: value for name, value in raw.items()}
 
 
+def _call(chance: random.Random) -> dict[str, Any]:
+    """Return a call: one that nobody answered was ours, and neither took time nor left notes."""
+    outcome = chance.choice(("answered", "answered", "no-answer", "vm-left", "busy"))
+    if outcome == "answered":
+        direction = chance.choice(("outbound", "outbound", "inbound"))
+        spoken = {"Direction": direction, "Duration": chance.randint(60, 1900), "Notes": chance.choice(CALLS)}
+    else:
+        spoken = {"Direction": "outbound", **({"Duration": chance.randint(15, 50)} if outcome == "vm-left" else {})}
+    return {"Disposition": outcome, **spoken}
+
+
 def _values(name: str, chance: random.Random, at: datetime, members: list[Membership]) -> dict[str, Any]:
     day = at.date()
     made: dict[str, Any] = {
         "Note": lambda: {"Note": chance.choice(NOTES)},
-        "Call": lambda: {
-            "Direction": chance.choice(("outbound", "outbound", "inbound")),
-            "Disposition": chance.choice(("answered", "answered", "no-answer", "vm-left", "busy")),
-            "Duration": chance.randint(20, 1900), "Notes": chance.choice(CALLS),
-        },
+        "Call": lambda: _call(chance),
         "Meeting": lambda: {
             "Title": chance.choice(("Quarterly review", "Introduction", "Complaint walk-through")),
             "Starts": at.isoformat(), "Ends": (at + timedelta(minutes=45)).isoformat(),
