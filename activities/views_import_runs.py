@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from activities import imports
 from activities.views_exports import download
 from activities.views_imports import SECTION, run_url, steps
+from crm import ids
 from crm.access import member_page
 from crm.errors import InvalidInput
 from crm.htmx import redirect_to, render_page, toast
@@ -23,7 +25,9 @@ LABELS = (("create", "New"), ("update", "Changed"), ("skip", "Skipped"), ("error
 AFTER_UNDO = (("undone", "Undone"), ("kept", "Kept"), ("skip", "Skipped"), ("error", "Failed"))
 WORDS = dict(LABELS) | dict(AFTER_UNDO)
 COLORS = {"create": "green", "update": "blue", "error": "red", "kept": "yellow"}
+PAGES = {"lead": "leads:page", "acti": "activities:permalink"}
 State = ImportRun.State
+_IDS = re.compile(r"(\b(?:lead|acti)_\w+)")
 
 
 @member_page(Perm.BULK_IMPORT)
@@ -112,7 +116,6 @@ def _rows(request: HttpRequest, rows: list[ImportRow]) -> list[dict[str, Any]]:
     """Return what to show of rows; those whose record is there name it and lead to it."""
     slug = request.organization.slug
     records = imports.records_of(request.actor, rows)
-    pages = {"lead": "leads:page", "activity": "activities:permalink"}
     found = []
     for row in rows:
         record = records.get((row.object_type, row.object_id), "")
@@ -121,13 +124,24 @@ def _rows(request: HttpRequest, rows: list[ImportRow]) -> list[dict[str, Any]]:
             "number": row.number,
             "word": WORDS.get(row.verdict, row.verdict),
             "color": COLORS.get(row.verdict, "gray"),
-            "error": row.error,
+            "told": _linked(slug, row.error),
             "label": "" if record else before.get("label", ""),
             "record": record,
-            "url": reverse(pages[row.object_type], args=[slug, imports.object_id_of(row)]) if record else "",
+            "url": _url(slug, imports.object_id_of(row)) if record else "",
             "changes": before.get("changes") or [],
         })  # fmt: skip
     return found
+
+
+def _url(slug: str, public_id: str | None) -> str:
+    """Return the page of a lead or an activity, an empty text for anything else."""
+    prefix = (public_id or "").partition("_")[0]
+    return reverse(PAGES[prefix], args=[slug, public_id]) if prefix in PAGES and ids.decode(prefix, public_id) else ""
+
+
+def _linked(slug: str, reason: str) -> list[tuple[str, str]]:
+    """Return a reason in parts, each with the page of the record whose id it is: a row may fit several leads."""
+    return [(part, _url(slug, part)) for part in _IDS.split(reason) if part]
 
 
 @member_page(Perm.BULK_IMPORT)

@@ -136,14 +136,11 @@ class LeadResource(SettledResource):
         elif continued := self._continued.get(fold(name)):
             self._update(verdict, continued, given)
         elif found and self.options.on_existing != "create":
-            if len(found) > 1:
-                candidates = ", ".join(f"{row.name} ({row.public_id})" for row in found[:5])
-                raise InvalidInput(fields={"name": f"“{name}” fits {len(found)} leads: {candidates}. Use id."})
+            candidates = ", ".join(f"{row.name} ({row.public_id})" for row in found[:5])
             if self.options.on_existing == "skip":
-                verdict.verdict, verdict.error = SKIP, f"There is a lead “{name}” already."
-                if self._contact(given):
-                    verdict.error += " To add the row’s contact to it, choose to update such leads."
-                verdict.object_id = found[0].pk
+                self._skip(verdict, name, found, candidates, given)
+            elif len(found) > 1:
+                raise InvalidInput(fields={"name": f"“{name}” fits {len(found)} leads: {candidates}. Use id."})
             else:
                 self._update(verdict, found[0], given)
         elif first := self.memory.failed_lead(fold(name)):
@@ -153,6 +150,19 @@ class LeadResource(SettledResource):
             )
         else:
             self._create(verdict, name, given)
+
+    def _skip(
+        self, verdict: Verdict, name: str, found: Sequence[Lead], candidates: str, given: Mapping[str, str]
+    ) -> None:
+        verdict.verdict = SKIP
+        if len(found) == 1:
+            verdict.object_id, verdict.error = found[0].pk, f"There is a lead “{name}” already."
+            how = "To add the row’s contact to it, choose to update such leads."
+        else:
+            verdict.error = f"There are {len(found)} leads “{name}” already: {candidates}."
+            how = "To add the row’s contact to one of them, give the row its id."
+        if self._contact(given):
+            verdict.error += f" {how}"
 
     # --- writing ------------------------------------------------------------------------------------------------------
     def _create(self, verdict: Verdict, name: str, given: Mapping[str, str]) -> None:

@@ -79,12 +79,13 @@ def _take_in(actor: Membership, file_name: str, content: Readable, encoding: str
     folder.mkdir(parents=True, exist_ok=True)
     # The name on disk is ours; the person's file name is only ever shown.
     path = folder / f"{get_random_string(24)}.csv"
+    notes: list[str] = []
     try:
         _keep(content, path)
         if file_name.lower().endswith((".xlsx", ".xlsm")):
             sheet = path.with_suffix(SHEET_ENDING)
             try:
-                xlsx_to_csv(path, sheet)
+                notes = xlsx_to_csv(path, sheet)
             finally:
                 path.unlink(missing_ok=True)
             path, encoding, delimiter = sheet, "utf-8-sig", ","
@@ -93,6 +94,7 @@ def _take_in(actor: Membership, file_name: str, content: Readable, encoding: str
         path.unlink(missing_ok=True)
         path.with_suffix(SHEET_ENDING).unlink(missing_ok=True)
         raise
+    table.notes += notes
     return table
 
 

@@ -265,14 +265,14 @@ def _records(path: Path, encoding: str, delimiter: str) -> Iterator[tuple[int, l
     number, begun = 0, False
     try:
         for cells in reader:
-            quotes.size = 0
+            quotes.ended = True
             number += 1
             # Most rows have a first cell; a line that tells the delimiter comes before any header.
             if (cells and cells[0].strip()) or any(cell.strip() for cell in cells):
                 if begun:
                     if len(cells) > MAX_COLUMNS:
                         cells = [*cells[:MAX_COLUMNS], *[cell for cell in cells[MAX_COLUMNS:] if cell.strip()][:1]]
-                elif _SAID.match(quotes.last):
+                elif _SAID.match(quotes.first):
                     number -= 1  # spreadsheets do not show that line
                     continue
                 begun = True
@@ -297,32 +297,39 @@ class _TooLong(Exception):
 
 
 class _Quotes:
-    """Passes lines on, remembers the last one, and counts the characters of the row that is being read in `size`."""
+    """Passes lines on and holds those of the row that is being read. `ended`: the next line begins a row."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self.lines = lines
-        self.last = ""
+        self.first = ""
+        self.rest = io.StringIO(newline="")  # many short lines are larger one by one
         self.size = 0
+        self.ended = True
 
     def __iter__(self) -> _Quotes:
         return self
 
     def __next__(self) -> str:
-        self.last = next(self.lines)
-        self.size += len(self.last)
+        line = next(self.lines)
+        if self.ended:
+            if self.size > len(self.first):
+                self.rest = io.StringIO(newline="")
+            self.first, self.size, self.ended = line, len(line), False
+            return line
+        self.rest.write(line)
+        self.size += len(line)
         if self.size > MAX_RECORD:
             raise _TooLong
-        return self.last
+        return line
 
     def open_at_end(self, delimiter: str) -> bool:
-        """Return whether the last line ends inside quotes: the reader had to stop where it was."""
+        """Return whether the last row ends inside quotes: the reader had to stop where it was."""
         try:
-            list(csv.reader([self.last], delimiter=delimiter, strict=True))
+            list(
+                csv.reader(io.StringIO(self.first + self.rest.getvalue(), newline=""), delimiter=delimiter, strict=True)
+            )
         except csv.Error as error:
-            if "unexpected end of data" not in str(error):
-                return False
-            # `… "` alone may close a cell that began on an earlier line; an odd quote at the very end does.
-            return not self.last.rstrip("\r\n").endswith('"')
+            return "unexpected end of data" in str(error)
         return False
 
 

@@ -19,8 +19,11 @@ _LOOKED_AT = 4096
 _BEFORE_MARKUP = b"\xef\xbb\xbf\xff\xfe \t\r\n"
 
 
-def xlsx_to_csv(source: Path, target: Path) -> None:
-    """Write the first sheet of an XLSX file as UTF-8 CSV. Raises `BadFile` for what is too large, broken or dangerous."""
+def xlsx_to_csv(source: Path, target: Path) -> list[str]:
+    """Write the first sheet of an XLSX file as UTF-8 CSV and return what the reader should know of the others.
+
+    Raises `BadFile` for what is too large, broken or dangerous.
+    """
     _check_zip(source)
     from openpyxl import load_workbook
 
@@ -38,7 +41,11 @@ def xlsx_to_csv(source: Path, target: Path) -> None:
                 if len(texts) > MAX_COLUMNS and texts[-1]:
                     raise BadFile(f"The sheet has more than {MAX_COLUMNS} columns. Remove the ones you do not need.")
                 writer.writerow(texts)
+            others = len(book.worksheets) - 1
             book.close()
+            return (
+                [f"Only the first sheet, “{sheet.title}”, is read; the workbook has {others} more."] if others else []
+            )
     except BadFile:
         raise
     except Exception as error:  # openpyxl raises whatever its parsers raise

@@ -21,6 +21,7 @@ BAD = [
     ("NUL", b"id,name\n1,a\x00b\n", "The file contains NUL bytes, so it is not text. Save the sheet as CSV (UTF-8) and choose it again."),
     ("zip", b"PK\x03\x04rest", "This is a zip or XLSX file with another name. Give it the ending .xlsx, or save it as CSV."),
     ("old excel", b"\xd0\xcf\x11\xe0rest", "This is not a CSV, TSV or XLSX file. Save the sheet as CSV (UTF-8) and choose it again."),
+    ("quote that swallows rows", b'id,name\n1,"Acme\n2,b\n3,c\n', "A quotation mark in the last row (row 2) is never closed. Close it and try again."),
     ("unclosed quote", b'id,name\n1,"never closed\n', "A quotation mark in the last row (row 2) is never closed. Close it and try again."),
     (
         "many columns",
@@ -147,10 +148,20 @@ def test_a_sheet_becomes_csv(tmp_path: Path) -> None:
     book.active.append(["name", "users", "on", "at", "paid"])
     book.active.append(["Acme", 25.0, date(2024, 1, 31), datetime(2024, 1, 31, 14, 30), True])
     book.save(tmp_path / "file.xlsx")
-    xlsx_to_csv(tmp_path / "file.xlsx", tmp_path / "file.csv")
+    assert xlsx_to_csv(tmp_path / "file.xlsx", tmp_path / "file.csv") == []
     table = inspect(tmp_path / "file.csv")
     row = next(read_rows(table.path, table.encoding, table.delimiter, table.headers))
     assert row.cells == {"name": "Acme", "users": "25", "on": "2024-01-31", "at": "2024-01-31T14:30:00", "paid": "yes"}
+
+
+def test_what_is_on_other_sheets_is_told_to_be_left_out(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["name"])
+    book.active.title = "Calls"
+    book.create_sheet("Totals")
+    book.save(tmp_path / "file.xlsx")
+    told = ["Only the first sheet, “Calls”, is read; the workbook has 1 more."]
+    assert xlsx_to_csv(tmp_path / "file.xlsx", tmp_path / "file.csv") == told
 
 
 def _zip(path: Path, members: dict[str, bytes]) -> Path:

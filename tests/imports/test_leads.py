@@ -59,6 +59,16 @@ def test_a_name_that_finds_a_lead_does_not_rename_it_and_an_id_does(ours: Tenant
     assert acme.name == "ACME"
 
 
+def test_a_name_of_several_leads_is_skipped_when_asked_and_else_refused(ours: Tenant) -> None:
+    acme, twin = ours.leads[0], create_lead(ours.admin, name="ACME")
+    text = "name,contact_name\nAcme,Bo\n"
+    those = f"Acme ({acme.public_id}), ACME ({twin.public_id})"
+    how = "To add the row’s contact to one of them, give the row its id."
+    assert told(check(ours, text)) == [(2, "skip", f"There are 2 leads “Acme” already: {those}. {how}")]
+    refused = [(2, "error", f"name: “Acme” fits 2 leads: {those}. Use id.")]
+    assert told(check(ours, text, on_existing="update")) == refused
+
+
 ROWS = (
     'name;status;contact_name;contact_emails\nDelta;Qualified;Ann;ann@d.example\n\ndelta;;"Bo\nB";no address\nEps;;;\n'
 )

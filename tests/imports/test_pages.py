@@ -19,6 +19,7 @@ from crm.errors import Conflict
 from crm.imports import files, receiving
 from crm.models import ImportRun
 from crm.tenancy import scope
+from leads.services import create_lead
 from tests.factories import Tenant, World
 
 BASE = "/o/ours/settings/import/"
@@ -100,6 +101,21 @@ def test_what_an_undo_keeps_is_listed_and_leads_to_the_record(world: World) -> N
     assert "1 record was changed after the import and is kept." in shown
     assert f'<a href="/o/ours/activities/{kept.public_id}/">Qualifying call · Bluth</a>' in shown
     assert client.get(f"/o/ours/activities/{kept.public_id}/").headers["Location"].endswith(f"#{kept.public_id}")
+
+
+def test_leads_that_a_row_may_mean_are_one_click_away(world: World) -> None:
+    client, ours = signed_in(world.ours.admin), world.ours
+    with scope(ours.organization), events.door("page"):
+        twin = create_lead(ours.admin, name="Acme")
+    page = upload(client, TEXT.replace("Nobody", "lead_nobody").encode()).headers["Location"]
+    run = ImportRun.unscoped.latest("pk")
+    targets = {f"target_{n}": run.options["mapping"][header] for n, header in enumerate(run.options["headers"])}
+    client.post(page, {"action": "check", **targets})
+    work(ours)
+    shown = client.get(f"{BASE}{run.public_id}/check/").content.decode()
+    for lead in (ours.leads[0], twin):
+        assert f'Acme (<a href="/o/ours/leads/{lead.public_id}/">{lead.public_id}</a>)' in shown
+    assert "There is no lead “lead_nobody”." in shown, "what is no id is no link"
 
 
 def test_a_bad_file_comes_back_with_its_sentence(world: World) -> None:
