@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 from django.conf import settings
@@ -30,6 +31,7 @@ from crm.imports.files import csv_text
 from crm.imports.formula import neutralise_all
 from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, has
+from crm.refusals import refused_in_words
 from crm.tenancy import scope
 from leads.api_objects import leads_json
 from leads.legacy import legacy_leads
@@ -186,7 +188,8 @@ def export_file(request: HttpRequest, token: str) -> HttpResponseBase:
         try:
             authorize(has(actor, Perm.EXPORT))
             request.actor, request.organization, request.zone = actor, actor.organization, actor.zone
-            return _answer(request, event.after or {})
+            with refused_in_words():
+                return _answer(request, event.after or {})
         except TouchpointError as error:
             return refuse(error.status, error.message)
 
@@ -195,7 +198,10 @@ def _answer(request: HttpRequest, asked: dict[str, Any]) -> StreamingHttpRespons
     """Answer with the file: a zip, or compressed as Close's are, whatever the client says that it accepts."""
     response = _file(request, asked)
     if response["Content-Type"] != "application/zip":
-        response.streaming_content = _compressed(iter(response))
+        parts = iter(response)
+        # The first rows before the answer begins: what refuses the search can still be told.
+        first = list(islice(parts, 2))
+        response.streaming_content = _compressed(chain(first, parts))
         response["Content-Encoding"] = "gzip"
     return response
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.db import OperationalError
 
 from crm.errors import InvalidInput, TooMuch
@@ -14,3 +17,14 @@ def in_words(error: OperationalError) -> InvalidInput | TooMuch | None:
     if "parser stack overflow" in str(error):
         return InvalidInput("This search is nested too deeply for SQLite. Take out a level, or a Smart View within it.")
     return None
+
+
+@contextmanager
+def refused_in_words() -> Iterator[None]:
+    """What a database refuses of a search inside is raised as a sentence."""
+    try:
+        yield
+    except OperationalError as error:
+        if refused := in_words(error):
+            raise refused from error
+        raise

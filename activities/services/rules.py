@@ -26,6 +26,7 @@ from crm.errors import InvalidInput, NotFound, TouchpointError
 from crm.models import Membership, Notification, Organization
 from crm.notifications import notify
 from crm.permissions import Perm, authorize, can_enter, can_view_lead, can_view_type, has
+from crm.refusals import refused_in_words
 from leads.search.language import parse
 from leads.search.run import id_subquery
 from leads.services import update_lead
@@ -298,7 +299,7 @@ def _matching(owner: Membership, rule: _Known, activity_ids: Sequence[int]) -> l
     tree = condition_tree(ids.encode("actitype", rule.type_id), rule.condition or {"type": "match_all"})
     sql, params = id_subquery(owner, parse(tree, owner))
     found: list[int] = []
-    with connection.cursor() as cursor:
+    with refused_in_words(), connection.cursor() as cursor:
         for start in range(0, len(activity_ids), 500):
             part = activity_ids[start : start + 500]
             marks = ", ".join(["%s"] * len(part))

@@ -23,6 +23,7 @@ from crm.errors import InvalidInput, NotFound, TouchpointError
 from crm.jobs import enqueue
 from crm.models import Membership
 from crm.permissions import Perm, authorize, has
+from crm.refusals import refused_in_words
 from leads.models import BulkAction, Contact, Lead
 from leads.search.language import Query, object_type_of, parse
 from leads.search.run import count, id_subquery, run
@@ -258,6 +259,6 @@ def _next_ids(actor: Membership, bulk: BulkAction) -> list[int]:
 
 
 def _ids(sql: str, params: Sequence[Any]) -> list[int]:
-    with connection.cursor() as cursor:
+    with refused_in_words(), connection.cursor() as cursor:
         cursor.execute(sql, params)
         return [row[0] for row in cursor.fetchall()]

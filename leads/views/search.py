@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -151,7 +152,10 @@ def export(request: HttpRequest, lists: str) -> Any:
     if state.query is None:
         return search_page(request, state.kind)
     name = f"{state.kind.title.lower()}-{timezone.localdate():%Y-%m-%d}.csv"
-    response = StreamingHttpResponse(_lines(state, columns), content_type="text/csv; charset=utf-8")
+    lines = _lines(state, columns)
+    # The first rows before the answer begins: what refuses the search can still be told.
+    first = list(islice(lines, 2))
+    response = StreamingHttpResponse(chain(first, lines), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
