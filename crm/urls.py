@@ -3,6 +3,9 @@
 from django.contrib import admin
 from django.urls import include, path
 
+import activities.admin  # noqa: F401 (these three are what the staff door lists)
+import crm.admin  # noqa: F401
+import leads.admin  # noqa: F401
 from crm.views import api_keys, home, members, organization, roles, teams
 
 organization_urls = [

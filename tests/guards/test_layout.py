@@ -53,6 +53,7 @@ UNSCOPED = {
     "activities/services/types.py": "bulk_create of options, with the organization given",
     "crm/access.py": "finds the membership that opens the scope",
     "crm/accounts.py": "an account is a person's, whatever organizations they belong to",
+    "crm/admin.py": "operators see which organizations a person belongs to",
     "crm/api_keys.py": "finds the key that opens the scope",
     "crm/customfields/catalog.py": "the catalogue is read with its organization named, also outside a request",
     "crm/customfields/lookups.py": "members are read with the organization named",
