@@ -44,8 +44,9 @@ class MemberField(forms.ModelChoiceField):
         member = super().clean(value)
         if member is None:
             raise ValidationError("Choose a member to act as.")
-        if not (decision := has(member, self.perm)):
-            raise ValidationError(decision.reason)
+        if not has(member, self.perm):
+            name, role = member.user.full_name, member.role.name
+            raise ValidationError(f"The role {role} of {name} does not include “{self.perm.words}”.")
         return member
 
 

@@ -51,6 +51,7 @@ def admin_signs_in_by_model(settings: Any) -> None:
 def test_activities_go_in_as_a_member(world: World, staff: Client) -> None:
     ours = world.ours
     form = staff.get("/staff/activities/activity/import/").content.decode()
+    assert "This importer will import" not in form and "The columns are those of Settings" in form
     assert "CSV or TSV of at most 5 MB" in form and "Larger files and XLSX go through Settings" in form
     page = upload(staff, "activities/activity", GOOD, ours.superuser)
     assert page.status_code == 200 and "created" in page.content.decode()
