@@ -25,7 +25,10 @@ from crm.customfields.catalog import catalog
 from crm.customfields.values import TABLES, index_rows
 from crm.models import CustomField, Event, FieldUse, ImportRun, Membership, Organization
 from crm.tenancy import scope
-from leads.models import Lead
+from leads.models import Lead, SmartView
+from leads.search.language import parse
+from leads.search.run import count
+from leads.views.kinds import kind_named
 
 pytestmark = pytest.mark.django_db
 
@@ -111,6 +114,11 @@ def test_the_demo_holds_the_real_file_and_is_made_once() -> None:
         assert {row.role.slug for row in Membership.objects.select_related("role")} == {
             "admin", "superuser", "user", "restricteduser",
         }  # fmt: skip
+        admin = Membership.objects.get(user__email="maya@demo.example")
+        views = list(SmartView.objects.order_by("pk"))
+        assert admin.pinned_views == [view.public_id for view in views] and len(views) == 4
+        for view in views:
+            assert count(admin, parse(view.query, admin, kind_named(view.lists).source)), view.name
         before = (Activity.objects.count(), Event.objects.count())
     said("demo")
     with scope(organization):

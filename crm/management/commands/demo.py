@@ -24,8 +24,10 @@ from crm.customfields.services import create_field
 from crm.management.provision import join, provision_organization
 from crm.models import FieldSet, ImportRun, Membership, Organization, Role
 from crm.tenancy import scope
-from leads.models import Lead
+from leads.models import Lead, SmartView
+from leads.search.builder import Block, Condition, Group, Part, Writer
 from leads.services import create_contact, create_task, save_smart_view, update_lead
+from leads.views.kinds import kind_named
 
 SLUG = "demo"
 ADMIN = ("maya@demo.example", "Maya", "Okafor")
@@ -122,6 +124,7 @@ def fill(admin: Membership) -> None:
         update_lead(admin, lead, {"custom": {owner.public_id: members[index % 4].user.email}})
     _recent(admin, members, leads, chance)
     _work(members, leads, chance)
+    _views(admin)
 
 
 def _import_complaints(admin: Membership) -> None:
@@ -289,7 +292,7 @@ def _values(name: str, chance: random.Random, at: datetime, members: list[Member
 
 
 def _work(members: list[Membership], leads: list[Lead], chance: random.Random) -> None:
-    """Open tasks and two shared searches, so that no page starts empty."""
+    """Open tasks, so that nobody's list starts empty."""
     today = timezone.now().date()
     texts = (
         "Send the monthly complaint summary",
@@ -299,12 +302,34 @@ def _work(members: list[Membership], leads: list[Lead], chance: random.Random) -
     for index, lead in enumerate(leads[:12]):
         member = members[index % 4]
         create_task(member, lead, texts[index % 3], due_date=today + timedelta(days=chance.randint(-2, 12)))
-    qualifying = next(row for row in type_catalog(members[0].organization).types if row.name == "Sales Qualifying Call")
-    query = {
-        "type": "has_related", "this_object_type": "lead", "related_object_type": "activity.custom_activity",
-        "related_query": {
-            "type": "field_condition", "field": {"type": "regular_field", "object_type": "activity.custom_activity", "field_name": "custom_activity_type_id"},
-            "condition": {"type": "term", "values": [qualifying.public_id]},
-        },
-    }  # fmt: skip
-    save_smart_view(members[0], name="Qualified by phone", query=query, shared=True)
+
+
+def _views(admin: Membership) -> None:
+    """Shared Smart Views of leads and of activities, such as a team makes in its first week."""
+    kinds = {kind.name: kind for kind in type_catalog(admin.organization).types}
+    writer = Writer(admin, {kind.public_id: kind.event_type for kind in kinds.values()})
+    fields = {
+        (name, use.field.name): use.field.public_id
+        for name, kind in kinds.items()
+        for use in catalog(admin.organization).uses(kind.fieldset_id)
+    }
+    call, invoice, nps = (kinds[name].public_id for name in ("Sales Qualifying Call", "Stripe invoice", "NPS Feedback"))
+    users = fields["Sales Qualifying Call", "How many users do they anticipate having?"]
+    of_type = lambda kind: Condition(name="custom_activity_type_id", op="any", values=(kind,))  # noqa: E731
+    views: tuple[tuple[str, str, list[Part], dict[str, Any]], ...] = (
+        ("Qualified by phone", SmartView.Lists.LEADS, [Block(what=f"t:{call}")], {
+            "columns": ["name", "status", f"last:{call}:{users}", "last_activity_at"], "sort": f"-last:{call}:{users}"}),
+        ("Out of touch for 60 days", SmartView.Lists.LEADS, [Condition(name="last_activity_at", op="not-last", values=("60", "days"))], {
+            "description": "Somebody should call them."}),
+        ("Unpaid invoices", SmartView.Lists.ACTIVITIES, [
+            of_type(invoice), Condition(name=fields["Stripe invoice", "State"], op="any", values=("Open", "Uncollectible")),
+        ], {}),
+        ("Unhappy customers", SmartView.Lists.ACTIVITIES, [
+            of_type(nps), Condition(name=fields["NPS Feedback", "Score"], op="≤", values=("6",)),
+        ], {"description": "What detractors wrote."}),
+    )  # fmt: skip
+    for name, lists, parts, more in views:
+        source = kind_named(lists).found(admin)
+        save_smart_view(
+            admin, name=name, query=writer.query(Group(children=parts), source), lists=lists, shared=True, **more
+        )
