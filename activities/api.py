@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from ninja import Router
 
-from activities.api_objects import ActivityRow, activities_json, list_activities_of
+from activities.api_objects import MAX_LISTED, ActivityRow, activities_json, list_activities_of
 from activities.builtin import BUILTINS
 from activities.models import Activity
 from activities.queries import TypeInfo, activity_for, type_catalog, visible_with_drafts
@@ -26,6 +26,7 @@ from crm.api import (
     member_user,
     moment,
     numbers,
+    ordered,
     shows,
     user_numbers,
 )  # fmt: skip
@@ -45,10 +46,12 @@ CUSTOM = {
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
+_ORDERS = {name: name for name in ("date_created", "activity_at")}
 LIST_QUERY = {
     "lead_id": "of these leads (ids, comma-joined)", "user_id": "attributed to these members or groups",
     "contact_id": "with these contacts", "date_created__gte": "also gt, lt, lte; and activity_at__…",
-    "_skip": "from 0", "_limit": "at most 100", "_order_by": "`-activity_at` instead of `-date_created`, with lead_id",
+    "_skip": "from 0", "_limit": "at most 200",
+    "_order_by": "date_created or, with lead_id, activity_at; with - for descending; another name leaves the order as it is",
     "_fields": "names of keys, comma-joined",
 }  # fmt: skip
 
@@ -70,6 +73,8 @@ def activity_rows(request: HttpRequest, kinds: Iterable[TypeInfo] | None) -> tup
         rows = rows.filter(status__in=states)
     if (pinned := flag(request, "pinned")) is not None:
         rows = rows.filter(pinned_at__isnull=not pinned)
+    if request.GET.get("provider_calendar_event_id"):
+        rows = rows.none()  # meetings come from no calendar here
     if external := request.GET.get("external_id"):
         rows = rows.filter(external_id=external)
     rows = between(request, rows, "date_created", "activity_at", "date_updated")
@@ -77,12 +82,10 @@ def activity_rows(request: HttpRequest, kinds: Iterable[TypeInfo] | None) -> tup
 
 
 def _order(request: HttpRequest) -> list[str]:
-    asked = request.GET.get("_order_by", "")
-    if asked in ("-activity_at", "activity_at"):
-        if not request.GET.get("lead_id"):
-            raise InvalidInput(fields={"_order_by": "Ordering by activity_at needs lead_id."})
-        return [asked, "-pk" if asked.startswith("-") else "pk"]
-    return ["-date_created", "-pk"]
+    by_time = request.GET.get("_order_by", "").removeprefix("-") == "activity_at"
+    if by_time and not request.GET.get("lead_id"):
+        raise InvalidInput(fields={"_order_by": "Ordering by activity_at needs lead_id."})
+    return ordered(request, _ORDERS, "-date_created")
 
 
 def _types_named(request: HttpRequest, words: Iterable[str]) -> list[TypeInfo]:
@@ -128,7 +131,7 @@ def list_custom(request: HttpRequest) -> Any:
 def _cursor_page(request: HttpRequest, rows: QuerySet[Activity], cursor: str) -> dict[str, Any]:
     from crm.api import window
 
-    _, limit = window(request)
+    _, limit = window(request, MAX_LISTED)
     if cursor:
         try:
             at, pk = decode_cursor(cursor) or []

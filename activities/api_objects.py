@@ -31,6 +31,8 @@ from crm.fieldkinds import InvalidValue, is_blank
 from crm.models import Event
 from crm.permissions import Perm, can_view_field, can_view_type, has
 
+MAX_LISTED = 200
+
 
 class ActivityRow(NamedTuple):
     """What lists read of an activity: its columns, without the cost of a model's object. Fields are named as the model's."""
@@ -64,7 +66,9 @@ class ActivityRow(NamedTuple):
 def list_activities_of(request: HttpRequest, rows: QuerySet[Activity]) -> dict[str, Any]:
     """Return the page of these activities that the query string asks for."""
     columns = rows.values_list(*ActivityRow._fields)
-    return listing(request, columns, lambda page: activities_json(request, map(ActivityRow._make, page)))
+    return listing(
+        request, columns, lambda page: activities_json(request, map(ActivityRow._make, page)), maximum=MAX_LISTED
+    )
 
 
 def activities_json(request: HttpRequest, rows: Iterable[Activity | ActivityRow]) -> list[dict[str, Any]]:

@@ -149,7 +149,8 @@ def me(request: HttpRequest) -> Any:
 
 @router.get("/user/", summary="List members", openapi_extra=shows({"data": [USER], "has_more": False}))
 def list_users(request: HttpRequest) -> Any:
-    """Active members of the organization. `_order_by`: `last_name,first_name` or `first_name,last_name`."""
+    """Active members of the organization. `_order_by`: `last_name,first_name` or `first_name,last_name`; another name leaves
+    the order as it is."""
     users = [row.user for row in members_of(request.organization)]
     order = [name for name in request.GET.get("_order_by", "").split(",") if name in ("first_name", "last_name")]
     if order:
@@ -349,9 +350,10 @@ EMPTY = (
     "activity/form_submission", "bulk_action/email", "bulk_action/sequence_subscription", "custom_object",
     "sequence_schedule", "email_account", "scheduling_link", "shared_scheduling_link", "unsubscribe/email",
 )  # fmt: skip
+_PERIODS = ("one_time", "monthly", "annual", "annualized")
 _NOTHING_SOLD = {
-    "total_results": 0, "total_value_one_time": 0, "total_value_monthly": 0, "total_value_annual": 0,
-    "total_value_annualized": 0,
+    "total_results": 0, "count_by_value_period": {}, **{f"total_value_{name}": 0 for name in _PERIODS},
+    **{f"expected_value_{name}": 0 for name in _PERIODS},
 }  # fmt: skip
 empty_router = Router(tags=["Empty lists"])
 

@@ -20,6 +20,7 @@ from crm.api import (
     member_user,
     moment,
     numbers,
+    ordered,
     shows,
     wanted_keys,
 )  # fmt: skip
@@ -49,6 +50,12 @@ CONTACT = {
 }
 
 
+_LEAD_ORDERS = {
+    "date_created": "date_created", "date_updated": "date_updated", "name": "name_fold", "display_name": "name_fold",
+}  # fmt: skip
+_CONTACT_ORDERS = {name: name for name in ("date_created", "date_updated", "name")}
+
+
 # --- leads ------------------------------------------------------------------------------------------------------------
 class ContactBody(Body):
     lead_id: str | None = None
@@ -73,12 +80,12 @@ class LeadBody(Body):
     {"data": [LEAD], "has_more": False, "total_results": 1},
     query={"query": "Close's text language: `status:\"Potential\" sort:-date_updated`, or words", "saved_search_id": "a Smart View",
            "status_id": "with these statuses", "date_created__gte": "also gt, lt, lte; and date_updated__…",
-           "_order_by": "date_created, date_updated or name, with - for descending",
+           "_order_by": "date_created, date_updated or name, with - for descending; another name leaves the order as it is",
            "_skip": "at most 35000", "_limit": "at most 200", "_fields": "names of keys, comma-joined"}))  # fmt: skip
 def list_leads(request: HttpRequest) -> Any:
     """Newest first, unless the query says `sort:` or `_order_by` another order. `_fields=_all` adds what is counted: `num_calls`, `last_call_date` and their kin."""
     rows = visible_leads(request.actor)
-    order = _order(request.GET.get("_order_by", ""))
+    order = ordered(request, _LEAD_ORDERS, "-date_created")
     if text := request.GET.get("query", "").strip():
         rows, asked = legacy_leads(request.actor, rows, text, request.zone)
         order = asked or order
@@ -92,14 +99,6 @@ def list_leads(request: HttpRequest) -> Any:
         request, lead_columns(rows.order_by(*order), wanted), lambda page: add_figures(request, page, leads_json(request, page, wanted)),
         maximum=200, max_skip=35_000, total=True,
     )  # fmt: skip
-
-
-def _order(asked: str) -> list[str]:
-    column = {"name": "name_fold", "display_name": "name_fold"}.get(asked.lstrip("-"), asked.lstrip("-"))
-    if column not in ("name_fold", "date_created", "date_updated"):
-        return ["-date_created", "-pk"]
-    sign = "-" if asked.startswith("-") else ""
-    return [f"{sign}{column}", f"{sign}pk"]
 
 
 def _contact_words(text: str) -> dict[str, Any]:
@@ -228,11 +227,15 @@ def _contact_given(request: HttpRequest, given: Mapping[str, Any], current: Cont
     summary="List contacts",
     openapi_extra=shows(
         {"data": [CONTACT], "has_more": False},
-        query={"lead_id": "of this lead", "query": "words of name, title, emails and phones"},
+        query={
+            "lead_id": "of this lead",
+            "query": "words of name, title, emails and phones",
+            "_order_by": "date_created, date_updated or name, with - for descending; another name leaves the order as it is",
+        },
     ),
 )
 def list_contacts(request: HttpRequest) -> Any:
-    rows = visible_contacts(request.actor).order_by("-date_created", "-pk")
+    rows = visible_contacts(request.actor).order_by(*ordered(request, _CONTACT_ORDERS, "-date_created"))
     if text := request.GET.get("query", "").strip():
         rows = _among(request, rows, _contact_words(text), "contact")
     if (leads := listed(request, "lead_id")) is not None:

@@ -100,6 +100,7 @@ class TaskBody(Body):
     {"data": [{"id": "task_…", "text": "Call back", "is_complete": False}], "has_more": False},
     query={"lead_id": "of these leads", "is_complete": "true or false", "assigned_to": "of these members or groups",
            "id__in": "these tasks", "date__lte": "the day it is due, also gt, gte, lt",
+           "_order_by": "date, date_created or date_updated, with - for descending; another name leaves the order as it is",
            "view": "inbox (open, due by the end of today or without a day), future (open, due later) or archive (done)"}))  # fmt: skip
 def list_tasks(request: HttpRequest) -> Any:
     return listing(

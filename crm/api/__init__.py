@@ -28,6 +28,7 @@ from crm.api.lists import (
     listing,
     moment,
     numbers,
+    ordered,
     user_numbers,
     window,
 )  # fmt: skip
@@ -50,6 +51,6 @@ from crm.api.values import custom_given, custom_json, lookups, member_user, name
 __all__ = [
     "MAX_PAGE", "Body", "CloseApi", "KeyAuth", "Offset", "Wanted", "asking_as", "between", "created", "custom_given", "custom_json", "day",
     "empty_list", "error_response", "flag", "gate_of", "gates", "in_words", "keys_named", "listed", "listing", "lookups", "member_user", "moment", "naive_stamp",
-    "name_of", "no_content", "numbers", "pick", "picked", "rebuilder_of", "rebuilds", "refuse", "renderer_of", "renders", "settled", "settles", "shows", "speaks", "stamp",
+    "name_of", "no_content", "numbers", "ordered", "pick", "picked", "rebuilder_of", "rebuilds", "refuse", "renderer_of", "renders", "settled", "settles", "shows", "speaks", "stamp",
     "user_id_of", "user_numbers", "wanted_keys", "window", "words",
 ]  # fmt: skip

@@ -117,12 +117,37 @@ def test_paging(api: Api) -> None:
         ("task/", 1000),
         ("saved_search/", 600),
         ("contact/", 100),
-        ("activity/", 100),
+        ("activity/", 200),
+        ("activity/meeting/", 200),
     ],
 )
 def test_each_list_has_its_maximum(api: Api, path: str, maximum: int) -> None:
     api.get(f"{path}?_limit={maximum}")
     api.get(f"{path}?_limit={maximum + 1}", status=400)
+
+
+def test_lists_are_ordered_by_what_they_know_and_else_as_usual(api: Api, world: World) -> None:
+    """At Close an order that it does not know is none, and its clients send some: a refusal would break them."""
+    lead = world.ours.leads[0].public_id
+    api.post("contact/", {"lead_id": lead, "name": "Aaron"})
+    for path in (
+        "lead/?",
+        "contact/?",
+        f"activity/?lead_id={lead}&",
+        "activity/custom/?",
+        "user/?",
+        "task/?",
+        "status/lead/?",
+    ):
+        usual = api.get(path)["data"]
+        for order in ("shoe_size", "-shoe_size", "", "--date_created", "id,name"):
+            assert api.get(f"{path}_order_by={order}")["data"] == usual, (path, order)
+    for path, name in (("lead/?", "date_created"), ("lead/?", "date_updated"), ("lead/?", "name"), ("contact/?", "date_created"),
+                       ("contact/?", "name"), ("activity/?", "date_created"), (f"activity/?lead_id={lead}&", "activity_at")):  # fmt: skip
+        found = [row[name] for row in api.get(f"{path}_order_by={name}")["data"]]
+        turned = [row[name] for row in api.get(f"{path}_order_by=-{name}")["data"]]
+        assert found == sorted(found) and turned == found[::-1] and len(found) > 1, (path, name)
+    assert "needs lead_id" in api.get("activity/?_order_by=-activity_at", status=400)["error"]
 
 
 def test_fields_pick_keys(api: Api, world: World) -> None:
