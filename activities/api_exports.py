@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
@@ -34,6 +34,7 @@ from crm.permissions import Perm, authorize, has
 from crm.refusals import refused_in_words
 from crm.tenancy import scope
 from leads.api_objects import leads_json
+from leads.api_smart_views import limit_given, search_given
 from leads.legacy import legacy_leads
 from leads.queries import visible_leads
 from leads.search.run import count, parse, run
@@ -115,10 +116,13 @@ def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
     if body.type not in ("leads", "contacts", "lead_opps"):
         raise InvalidInput(fields={"type": "Use leads or contacts."})
     query = body.query if isinstance(body.query, str) else ""
-    tree = body.query if isinstance(body.query, dict) else (body.s_query or {}).get("query")
+    wanted = search_given(body.query if isinstance(body.query, dict) else body.s_query)
+    if wanted and not isinstance(wanted.get("query"), Mapping):
+        raise InvalidInput(fields={"s_query": "A search node is an object with a type, as in /data/search/."})
     asked = {
-        "file": "leads", "format": body.format, "type": body.type, "text": query, "tree": tree, "sort": body.sort,
-        "results_limit": body.results_limit, "fields": body.fields or [], "include_activities": body.include_activities,
+        "file": "leads", "format": body.format, "type": body.type, "text": query, "tree": wanted.get("query"),
+        "sort": body.sort or wanted.get("sort"), "results_limit": limit_given(body.results_limit, wanted.get("results_limit")),
+        "fields": body.fields or [], "include_activities": body.include_activities,
     }  # fmt: skip
     asked["n_docs"] = _count(request.actor, asked, request.zone)
     return export_json(request, exports.note_export(request.actor, "leads", asked))

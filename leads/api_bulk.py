@@ -13,7 +13,7 @@ from crm.api import Body, listing, shows, stamp, user_id_of
 from crm.customfields.catalog import catalog
 from crm.errors import InvalidInput, NotFound
 from crm.permissions import has
-from leads.api_smart_views import sort_given, sort_json
+from leads.api_smart_views import limit_given, search_given, sort_given, sort_json
 from leads.models import BulkAction, SmartView
 from leads.search.language import object_type_of
 from leads.search.legacy import read
@@ -100,10 +100,8 @@ def _list(request: HttpRequest, kind: str) -> Any:
 
 def _selection(request: HttpRequest, body: BulkBody, lists: str) -> Selection:
     """Return what a body selects; a search of other records stands for what belongs to them."""
-    wanted = body.s_query or {}
-    limit = body.results_limit if body.results_limit is not None else wanted.get("results_limit")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise InvalidInput(fields={"results_limit": "Input should be a whole number, 0 or more"})
+    wanted = search_given(body.s_query)
+    limit = limit_given(body.results_limit, wanted.get("results_limit"))
     tree, sort = wanted.get("query"), sort_given(body.sort or wanted.get("sort"))
     if tree is None and body.query is not None:
         legacy = read(body.query, request.actor, request.zone)

@@ -114,6 +114,21 @@ def sort_json(sort: str, tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"direction": "desc" if sort.startswith("-") else "asc", "field": field}]
 
 
+def search_given(given: Any) -> Mapping[str, Any]:
+    """Return what an `s_query` holds: `query`, `sort`, `results_limit`. Close's documentation sends the bare search as well."""
+    if not isinstance(given, Mapping):
+        return {}
+    return {"query": given} if "query" not in given and "type" in given else given
+
+
+def limit_given(*given: Any) -> int | None:
+    """Return the first results limit that is given; None for none. Raises `InvalidInput` for what is no number of results."""
+    limit = next((one for one in given if one is not None), None)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+        raise InvalidInput(fields={"results_limit": "Input should be a whole number, 0 or more"})
+    return limit
+
+
 def sort_given(given: Any) -> str:
     """Return the sort of an `s_query`."""
     first = given[0] if isinstance(given, list) and given else {}
@@ -186,7 +201,7 @@ def _changes(request: HttpRequest, given: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(groups, list):
             found["teams"] = [_group(str(one)) for one in groups]
             break
-    wanted, text = given.get("s_query") or {}, given.get("query")
+    wanted, text = search_given(given.get("s_query")), given.get("query")
     if isinstance(text, Mapping):
         # Some clients send what belongs into `s_query` as `query`, with or without the wrapping.
         wanted, text = wanted or (text if "query" in text else {"query": text}), None
