@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from crm.fieldkinds.kind import LONG_TEXT, FieldKind, InvalidValue, plain_text
+from crm.fieldkinds.kind import LONG_TEXT, FieldKind, InvalidValue, is_blank, plain_text
 from crm.phones import normal_phone, shown_phone
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Hidden(Textarea):
     hint = "Never on a page; the API and imports write it."
     settings = ()
     hidden = True
+
+    def clean(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> Any:
+        """Clients keep anything in it: what is no text is kept as its JSON."""
+        if isinstance(raw, dict | list | tuple | bool) and not is_blank(raw):
+            raw = json.dumps(raw, ensure_ascii=False)
+        return super().clean(raw, field, lookups, zone)
 
 
 class Url(FieldKind):

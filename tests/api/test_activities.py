@@ -388,3 +388,20 @@ def test_the_entry_of_a_finished_task_goes_by_right_and_when_it_is_open_again(
     assert [row["task_id"] for row in api.get(f"{path}?lead_id={lead}")["data"]] == [kept["id"], task["id"]]
     api.put(f"task/{task['id']}/", {"is_complete": False})
     assert [row["task_id"] for row in api.get(f"{path}?lead_id={lead}")["data"]] == [kept["id"]]
+
+
+def test_a_hidden_field_keeps_anything(api: Api, world: World) -> None:
+    ours = world.ours
+    field = api.post(
+        "custom_field/activity/", {"custom_activity_type_id": ours.call.public_id, "name": "Ours", "type": "hidden"}
+    )
+    key = f"custom.{field['id']}"
+    body = {"lead_id": ours.leads[0].public_id, "custom_activity_type_id": ours.call.public_id, "status": "draft"}
+    for given, kept in (
+        ("a", "a"),
+        (7, "7"),
+        (True, "true"),
+        ({"é": [1, None]}, '{"é": [1, null]}'),
+        ([1, "b"], '[1, "b"]'),
+    ):
+        assert api.post("activity/custom/", {**body, key: given})[key] == kept
