@@ -114,6 +114,10 @@ class Shell:
         return reverse("leads:smart_views", args=[self._slug])
 
     @property
+    def smart_view_list_url(self) -> str:
+        return reverse("leads:smart_view_list", args=[self._slug])
+
+    @property
     def palette_url(self) -> str:
         return reverse("leads:palette", args=[self._slug])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -36,7 +37,9 @@ def smart_views(request: HttpRequest) -> HttpResponse:
     slug = request.organization.slug
     views = _pinned(request.actor) or queries.smart_views_for(request.actor)[:UNPINNED]
     rows = [(view, view_url(view, slug)) for view in views]
-    return render(request, "leads/_smart_views.html", {"rows": rows})
+    # The page that asks says where it is; all this decides is which line looks chosen.
+    page = urlsplit(request.htmx.current_url_abs_path or "")
+    return render(request, "leads/_smart_views.html", {"rows": rows, "current": QueryDict(page.query).get("view", "")})
 
 
 def _pinned(actor: Membership) -> list[SmartView]:

@@ -274,7 +274,16 @@ def test_views_are_pinned_ordered_and_counted(world: World) -> None:
     assert client.get(at(ours, "leads:smart_view_count", one)).content == b"2"
     client.post(at(ours, "leads:smart_view_order"), {"order": [two, one]})
     sidebar = client.get(at(ours, "leads:smart_views")).content.decode()
-    assert sidebar.index(">B<") < sidebar.index(">A<")
+    assert sidebar.index(">B<") < sidebar.index(">A<") and "aria-current" not in sidebar
+    for page, current in (
+        (at(ours, "leads:list") + f"?view={one}&sort=name", 1),
+        (at(ours, "leads:list"), 0),
+        ("::?", 0),
+    ):
+        opened = client.get(
+            at(ours, "leads:smart_views"), headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}"}
+        )
+        assert opened.content.decode().count(f'?view={one}" aria-current="page"') == current
     client.post(at(ours, "leads:smart_view_order"), {"move": f"up:{one}"})
     client.post(at(ours, "leads:smart_view_pin", two))
     assert Membership.unscoped.get(pk=ours.admin.pk).pinned_views == [one]

@@ -264,8 +264,13 @@ def _values(name: str, chance: random.Random, at: datetime, members: list[Member
             "What is their sales process like?": chance.choice(CALLS),
         },
         "NPS Feedback": lambda: {
-            "Score": chance.choice((10, 10, 9, 9, 9, 8, 8, 7, 6, 4, 2)),
-            "Comment": chance.choice(("Fast answers.", "Please add a monthly summary.", "Hard to find old complaints.", "")),
+            **chance.choice((
+                {"Score": 10, "Comment": "Fast answers."}, {"Score": 10}, {"Score": 9, "Comment": "Fast answers."},
+                {"Score": 9, "Comment": "Our analysts use it every day."}, {"Score": 9}, {"Score": 8},
+                {"Score": 8, "Comment": "Please add a monthly summary."}, {"Score": 7, "Comment": "Good, once it is set up."},
+                {"Score": 6, "Comment": "Hard to find old complaints."}, {"Score": 4, "Comment": "The report was late twice."},
+                {"Score": 2, "Comment": "Nobody called us back."},
+            )),
             "Answered on": at.isoformat(),
         },
         "Intercom ticket": lambda: {
@@ -319,14 +324,14 @@ def _views(admin: Membership) -> None:
     views: tuple[tuple[str, str, list[Part], dict[str, Any]], ...] = (
         ("Qualified by phone", SmartView.Lists.LEADS, [Block(what=f"t:{call}")], {
             "columns": ["name", "status", f"last:{call}:{users}", "last_activity_at"], "sort": f"-last:{call}:{users}"}),
-        ("Out of touch for 60 days", SmartView.Lists.LEADS, [Condition(name="last_activity_at", op="not-last", values=("60", "days"))], {
-            "description": "Somebody should call them."}),
+        ("Out of touch", SmartView.Lists.LEADS, [Condition(name="last_activity_at", op="not-last", values=("60", "days"))], {
+            "description": "Nobody logged anything for 60 days. Somebody should call them."}),
         ("Unpaid invoices", SmartView.Lists.ACTIVITIES, [
             of_type(invoice), Condition(name=fields["Stripe invoice", "State"], op="any", values=("Open", "Uncollectible")),
         ], {}),
-        ("Unhappy customers", SmartView.Lists.ACTIVITIES, [
+        ("Detractors", SmartView.Lists.ACTIVITIES, [
             of_type(nps), Condition(name=fields["NPS Feedback", "Score"], op="≤", values=("6",)),
-        ], {"description": "What detractors wrote."}),
+        ], {"description": "Scores of 6 and below, and what was said."}),
     )  # fmt: skip
     for name, lists, parts, more in views:
         source = kind_named(lists).found(admin)
