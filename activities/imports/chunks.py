@@ -241,6 +241,11 @@ def settle(run_id: int, chunk: list[Row], position: int, checking: bool, memory:
                 if run.rows_done != position:
                     return run  # another worker was faster
                 _note(run, _verdicts(run, chunk, checking, memory), len(chunk), checking)
+                if run.state == State.DONE:
+                    events.record(
+                        _actor(run, Organization.objects.get(pk=run.organization_id)), "completed", "import", run.pk,
+                        changed=["state"], before={"state": "running"}, after={"state": "done", "counts": run.counts},
+                    )  # fmt: skip
             memory.keep(rolled_back=checking)
             return run
         except IntegrityError:

@@ -33,7 +33,7 @@ SUBSCRIBABLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "membership": ("Membership", ("updated", "activated", "deactivated")),
     "group": ("Team", _CHANGES),
     "comment": ("Comment", _CHANGES),
-    "import": ("Import", ("created", "updated")),
+    "import": ("Import", ("created", "updated", "completed")),
     "export": ("Export", ("created",)),
     "bulk_action.edit": ("Bulk edit", ("created", "completed")),
     "bulk_action.delete": ("Bulk delete", ("created", "completed")),

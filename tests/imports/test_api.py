@@ -55,6 +55,12 @@ def test_a_file_goes_in_is_polled_and_is_undone(world: World, api: Api) -> None:
     work(world)
     run = api.get(f"import/{run['id']}/")
     assert run["status"] == "done" and run["counts"] == {"create": 1, "update": 0, "skip": 0, "error": 2}
+    (event,) = api.get("event/?object_type=import&action=completed")["data"]
+    assert (event["object_id"], event["data"]["state"], event["previous_data"]) == (
+        run["id"],
+        "done",
+        {"state": "running"},
+    )
     with scope(world.ours.organization):
         made = Activity.objects.get(external_id="a-1")
         assert made.created_by_id == world.ours.admin.user_id and made.date_created.isoformat().startswith("2024-01-31")
