@@ -99,8 +99,8 @@ for (const name of ["htmx:sendError", "htmx:timeout"]) {
 
 // --- data-confirm: one dialog for htmx requests and plain forms ---
 const confirmation = one("#confirm-dialog");
-function ask(element, onYes) {
-  const { confirm: question, confirmTitle, confirmLabel, confirmType } = element.dataset;
+function ask(element, onYes, question = element.dataset.confirm) {
+  const { confirmTitle, confirmLabel, confirmType } = element.dataset;
   one("#confirm-title").textContent = confirmTitle || "Are you sure?";
   one("#confirm-text").textContent = question;
   const yes = one("[data-confirm-yes]", confirmation);
@@ -138,20 +138,34 @@ document.addEventListener("htmx:confirm", (event) => {
   event.preventDefault();
   ask(asking, () => event.detail.issueRequest(true));
 });
+// Does a form hold something else than it came with?
+function isChanged(form) {
+  const chosen = ({ options }) => ([...options].find((option) => option.defaultSelected) || options[0])?.value;
+  return [...form.elements].some((control) => {
+    if (control.matches("select")) return control.value !== chosen(control);
+    if (control.matches("[type=checkbox], [type=radio]")) return control.checked !== control.defaultChecked;
+    return control.matches("input:not([type=hidden]), textarea") && control.value !== control.defaultValue;
+  });
+}
+// data-unsaved="another form": data-unsaved-text is asked when what is typed there would be lost.
 document.addEventListener(
   "submit",
   (event) => {
     const form = event.target;
-    const asking = event.submitter?.dataset.confirm ? event.submitter : form;
+    const other = form.dataset.unsaved && one(form.dataset.unsaved);
+    const loses = other && isChanged(other) ? form.dataset.unsavedText : "";
+    const asking = !loses && event.submitter?.dataset.confirm ? event.submitter : form;
+    const question = loses || asking.dataset.confirm;
     const byHtmx = form.matches("[hx-post], [hx-get], [hx-put], [hx-delete], [hx-patch]");
-    if (!asking.dataset.confirm || form.dataset.confirmed || (byHtmx && asking === form)) return;
+    if (!question || form.dataset.confirmed || (byHtmx && asking === form)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    ask(asking, () => {
+    const goOn = () => {
       form.dataset.confirmed = "yes";
       form.requestSubmit(event.submitter);
       delete form.dataset.confirmed;
-    });
+    };
+    ask(asking, goOn, question);
   },
   true,
 );

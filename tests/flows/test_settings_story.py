@@ -195,6 +195,11 @@ def test_the_editor_by_keyboard_options_and_rules_in_the_preview(live_app, sign_
     page.get_by_role("link", name="Region", exact=True).click()
     page.get_by_label("Colour of North").select_option("teal")
     page.get_by_label("Label of South").fill("Deep South")
+    # Saving the field alone would lose them: it asks.
+    page.get_by_role("button", name="Save field").click()
+    dialog = page.get_by_role("dialog", name="The options are not saved")
+    assert axe(page) == []
+    dialog.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Save options").click()
     page.locator("#preview option", has_text="Deep South").wait_for(state="attached")
     assert page.locator("#options").count() == 1
