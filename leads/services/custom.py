@@ -29,4 +29,4 @@ class Named:
     """Lends a plain column a name for a field kind's sentence."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = self.subject = name
