@@ -15,13 +15,14 @@ from crm.customfields.catalog import touch_schema
 from crm.errors import InvalidInput
 from crm.teams import create_team
 from crm.tenancy import scope
+from leads.models import Contact
 from leads.search import legacy
 from leads.search.builder import Condition
 from leads.search.reading import from_tree
 from leads.search.run import parse, run
 from leads.search.sentences import sentence
 from leads.search.sources import LEAD
-from leads.services import create_contact, create_lead, create_task, update_task
+from leads.services import create_contact, create_lead, create_task, delete_lead, update_task
 from tests.factories import Tenant, World
 from tests.leads.test_search_language import column, names
 
@@ -244,3 +245,21 @@ def test_people_as_members_teams_or_whoever_asks(called: Tenant) -> None:
     )
     (shown,) = from_tree(mine, called.admin, LEAD, {}).children
     assert isinstance(shown, Condition) and (shown.op, shown.values) == ("any", ("me",))
+
+
+def test_nothing_belongs_to_a_lead_or_contact_that_is_gone(called: Tenant) -> None:
+    """A search that named it is still one, as Close answers; a typing error is not."""
+    acme, gone = called.leads[0], create_lead(called.admin, name="Gone", contacts=[{"name": "Pat"}])
+    lead, person = gone.public_id, Contact.objects.get(lead=gone).public_id
+    delete_lead(called.admin, gone)
+    for ids in ([lead], [lead, acme.public_id]):
+        for condition in (
+            {"type": "reference", "reference_type": "lead", "object_ids": ids},
+            {"type": "term", "values": ids},
+        ):
+            found = names(called, has("contact", column("lead_id", condition, "contact")))
+            assert found == (["Acme"] if len(ids) == 2 else []), condition
+    named = {"type": "reference", "reference_type": "contact", "object_ids": [person]}
+    assert names(called, has("activity", column("contact_id", named, "activity"))) == []
+    with pytest.raises(InvalidInput, match="is not a value of Lead"):
+        names(called, has("contact", column("lead_id", {"type": "term", "values": ["lead_nonsense!"]}, "contact")))

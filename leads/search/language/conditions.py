@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # What the references to people may be called, and what stands for whoever asks.
 _PEOPLE = ("user", "group", "user_or_group")
 CURRENT_USER = "CURRENT_USER"
+# What is deleted every day, and may be named by a search that lives longer.
+_PREFIXES = {"lead": "lead", "contact": "cont"}
 # Calls and SMS go out or come in by other words than emails, in what is kept; shipped clients use either.
 _OTHER_WAYS = {"incoming": "inbound", "outgoing": "outbound", "inbound": "incoming", "outbound": "outgoing"}
 
@@ -169,7 +171,10 @@ class ConditionReader:
     def _object(self, target: str, raw: Any) -> tuple[int | str, str] | None:
         from leads.search.sources import resolve_reference
 
-        return resolve_reference(self.actor, self.lookups, target, raw)
+        found = resolve_reference(self.actor, self.lookups, target, raw)
+        if found is None and target in _PREFIXES and ids.decode(_PREFIXES[target], raw):
+            return 0, str(raw)  # one that is gone: nothing belongs to it any more
+        return found
 
     def _people(self, raw: Any) -> list[tuple[int | str, str]] | None:
         """Return whom an id means: a member, the members of a team, or whoever asks."""
