@@ -33,6 +33,7 @@ from crm.models import Event, Membership
 from crm.permissions import Perm, authorize, has
 from crm.refusals import refused_in_words
 from crm.tenancy import scope
+from leads.api_figures import add_figures
 from leads.api_objects import leads_json
 from leads.api_smart_views import limit_given, search_given
 from leads.legacy import legacy_leads
@@ -62,6 +63,7 @@ class LeadExportBody(Body):
     sort: list[dict[str, Any]] | None = None
     fields: list[str] | None = None
     include_activities: bool = False
+    include_smart_fields: bool = False
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------------
@@ -110,7 +112,11 @@ def _check_format(name: str) -> None:
 @router.post("/export/lead/", summary="Export leads", openapi_extra=shows(EXPORT, sends={
     "format": "csv", "type": "leads", "s_query": {"query": {"type": "match_all"}}, "fields": ["id", "name"]}))  # fmt: skip
 def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
-    """`format`: csv or json. `s_query`: a search as of `/data/search/`; or `query`: the text language. Without: all leads."""
+    """`format`: csv or json. `s_query`: a search as of `/data/search/`; or `query`: the text language. Without: all leads.
+
+    JSON has a lead each, with what is worked out of it where `fields` names it or `include_smart_fields` is true, and with its
+    activities where `include_activities` is; CSV a row per contact. Moments are ISO 8601, whatever `date_format` says.
+    """
     authorize(has(request.actor, Perm.EXPORT))
     _check_format(body.format)
     if body.type not in ("leads", "contacts", "lead_opps"):
@@ -123,6 +129,7 @@ def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
         "file": "leads", "format": body.format, "type": body.type, "text": query, "tree": wanted.get("query"),
         "sort": body.sort or wanted.get("sort"), "results_limit": limit_given(body.results_limit, wanted.get("results_limit")),
         "fields": body.fields or [], "include_activities": body.include_activities,
+        "include_smart_fields": body.include_smart_fields,
     }  # fmt: skip
     asked["n_docs"] = _count(request.actor, asked, request.zone)
     return export_json(request, exports.note_export(request.actor, "leads", asked))
@@ -268,13 +275,15 @@ def _lead_ids(actor: Membership, asked: dict[str, Any]) -> Iterator[list[int]]:
 def _json(request: HttpRequest, asked: dict[str, Any], pages: Iterator[list[int]]) -> Iterator[str]:
     yield "["
     first = True
+    request.fields_searched = ["_all"] if asked.get("include_smart_fields") else asked["fields"]
     while True:
         with scope(request.organization), events.door("api"):
             found = next(pages, None)
             if found is None or not exports.still_allowed(request.actor):
                 break
             by_id = visible_leads(request.actor).in_bulk(found)
-            rows = leads_json(request, [by_id[pk] for pk in found if pk in by_id])
+            leads = [by_id[pk] for pk in found if pk in by_id]
+            rows = add_figures(request, leads, leads_json(request, leads))
             if asked["include_activities"]:
                 _add_activities(request, rows)
         for row in rows:

@@ -204,6 +204,12 @@ def test_leads_come_out_as_close_asks(world: World, api: Api) -> None:
     assert fetch(api, export).decode().splitlines()[1:] == [f"{world.ours.leads[1].public_id},Bluth"]
     export = api.post("export/lead/", {"format": "json", "results_limit": 2, "fields": ["name"]})
     assert json.loads(fetch(api, export)) == [{"name": "Acme"}, {"name": "Bluth"}]
+    api.post("activity/call/", {"lead_id": world.ours.leads[0].public_id})
+    export = api.post("export/lead/", {"format": "json", "query": "name:Acme", "fields": ["name", "num_calls"]})
+    assert json.loads(fetch(api, export)) == [{"name": "Acme", "num_calls": 1}]
+    export = api.post("export/lead/", {"format": "json", "query": "name:Acme", "include_smart_fields": True})
+    (whole,) = json.loads(fetch(api, export))
+    assert (whole["num_calls"], whole["num_notes"], whole["name"]) == (1, 0, "Acme")
     assert "format" in api.post("export/lead/", {"format": "pdf"}, status=400)["field-errors"]
 
 
