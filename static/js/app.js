@@ -1,7 +1,7 @@
 // What every page does: theme switch, drawer, toasts, confirmations, focus after swaps, shortcuts.
 const one = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-const typing = (element) => element?.closest?.("input, textarea, select, [contenteditable=true], .ts-wrapper") != null;
+const typing = (element) => element?.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable=true], .ts-wrapper") != null;
 
 // --- theme ---
 document.addEventListener("click", (event) => {
@@ -280,6 +280,8 @@ document.addEventListener("keydown", (event) => {
   const target = event.key.length === 1 && one(`[data-shortcut="${CSS.escape(event.key)}"]`);
   if (!target) return;
   event.preventDefault();
+  const fold = target.closest("#search-form") && one("#search-fold");
+  if (fold) fold.checked = true; // what is folded away takes no focus
   if (typing(target)) (target.tomselect ?? target).focus();
   else target.click();
 });

@@ -397,6 +397,15 @@ def test_a_managers_search(page: Any, story_app: LiveApp, axe: Callable[[Any], l
     link.click()
     page.wait_for_url("**view=save_*")
     assert page.locator("#in-r-0-2-v").input_value() == "50" and results(page) == EXPECTED
+    # Its conditions are folded away until somebody wants to change them, by mouse or by keyboard.
+    assert page.locator("#builder").is_hidden() and page.locator("#search-text").is_visible()
+    page.get_by_text("Edit search").click()
+    assert page.locator("#in-r-0-2-v").is_visible() and axe(page) == []
+    page.get_by_text("Edit search").click()
+    assert page.locator("#builder").is_hidden()
+    page.keyboard.press("f")
+    page.locator("#add-r .ts-dropdown").wait_for()
+    page.keyboard.press("Escape")
 
     # Every one of them becomes *Qualified*, in the background.
     page.locator("[data-select-all]").check()
