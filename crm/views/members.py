@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -55,18 +56,29 @@ def resend(request: HttpRequest, member_id: str) -> HttpResponse:
 @member_page(Perm.MANAGE_ORGANIZATION)
 @require_POST
 def change_role(request: HttpRequest, member_id: str) -> HttpResponse:
+    """Give a member another role. htmx gets the choice as it stands then: a refusal leaves it as it was."""
     member = people.member_for(request.actor, member_id)
     role = people.role_for(request.actor, request.POST.get("role", ""))
-    people.change_member_role(request.actor, member, role)
-    if request.htmx:
-        return toast(HttpResponse(status=204), f"{member.user.full_name} is now {role.name}.")
-    return redirect("members", slug=request.organization.slug)
+    said, level, status = f"{member.user.full_name} is now {role.name}.", "success", 200
+    try:
+        people.change_member_role(request.actor, member, role)
+    except InvalidInput as error:
+        if not request.htmx:
+            raise
+        said, level, status = error.message, "danger", 422
+    if not request.htmx:
+        messages.success(request, said)
+        return redirect("members", slug=request.organization.slug)
+    shown = {"member": people.member_for(request.actor, member_id), "roles": _form(request).roles}
+    return toast(render(request, "settings/_member_role.html", shown, status=status), said, level)
 
 
 @member_page(Perm.MANAGE_ORGANIZATION)
 @require_POST
 def remove(request: HttpRequest, member_id: str) -> HttpResponse:
-    people.deactivate_member(request.actor, people.member_for(request.actor, member_id))
+    member = people.member_for(request.actor, member_id)
+    people.deactivate_member(request.actor, member)
+    messages.success(request, f"{member.user.full_name} was removed. Everything they did stays.")
     return redirect_to(request, reverse("members", args=[request.organization.slug]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -59,10 +60,11 @@ def role(request: HttpRequest, role_id: str) -> HttpResponse:
     form = RoleForm(row, fields, request.POST)
     if form.is_valid():
         try:
-            update_role(request.actor, row, form.changes())
+            row = update_role(request.actor, row, form.changes())
         except InvalidInput as error:
             form.take(error)
         else:
+            messages.success(request, f"The role {row.name} is saved.")
             return redirect("roles", slug=request.organization.slug)
     return render(request, "settings/role.html", {"section": "roles", "role": row, "form": form}, status=422)
 
@@ -70,7 +72,14 @@ def role(request: HttpRequest, role_id: str) -> HttpResponse:
 @member_page(Perm.MANAGE_ORGANIZATION)
 @require_POST
 def delete(request: HttpRequest, role_id: str) -> HttpResponse:
-    delete_role(request.actor, role_for(request.actor, role_id))
+    row = role_for(request.actor, role_id)
+    try:
+        delete_role(request.actor, row)
+    except InvalidInput as error:
+        form = RoleForm(row, assignment_fields(request.actor))
+        context = {"section": "roles", "role": row, "form": form, "refusal": error.message}
+        return render(request, "settings/role.html", context, status=422)
+    messages.success(request, f"The role {row.name} is deleted.")
     return redirect_to(request, reverse("roles", args=[request.organization.slug]))
 
 

@@ -346,6 +346,22 @@ def test_the_page_invites_and_lists_former_members_apart(world: World, django_as
     assert "already a member" in again.content.decode()
 
 
+def test_a_refused_role_is_not_left_on_the_screen(world: World) -> None:
+    client, admin = signed_in(world.ours.admin), world.ours.admin
+    address, htmx = f"/o/ours/settings/members/{admin.public_id}/role/", {"HX-Request": "true"}
+    before = state()
+    refused = client.post(address, {"role": "user"}, headers=htmx)
+    assert refused.status_code == 422 and "is the last admin" in refused.headers["HX-Trigger"]
+    assert '<option value="admin" selected>' in refused.content.decode()
+    assert state() == before
+    address = f"/o/ours/settings/members/{world.ours.user.public_id}/role/"
+    changed = client.post(address, {"role": "superuser"}, headers=htmx)
+    assert changed.status_code == 200 and "is now Super User." in changed.headers["HX-Trigger"]
+    assert '<option value="superuser" selected>' in changed.content.decode()
+    world.ours.user.refresh_from_db()
+    assert world.ours.user.role.slug == "superuser"
+
+
 @pytest.mark.parametrize("part", ["role", "link", "sign-out", "remove"])
 def test_a_member_of_another_organization_is_not_there(world: World, part: str) -> None:
     client, before = signed_in(world.ours.admin), state()

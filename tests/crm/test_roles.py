@@ -14,7 +14,7 @@ from crm.customfields.catalog import catalog
 from crm.customfields.services import create_field, delete_field
 from crm.errors import InvalidInput, NotAllowed, NotFound
 from crm.members import change_member_role, deactivate_member
-from crm.models import CustomField, Event, FieldSet, Role
+from crm.models import CustomField, Event, FieldSet, Membership, Role
 from crm.permissions import DEFAULT_ROLES, PERM_WORDS, Perm, can_view_lead, has, permissions_of
 from crm.roles import assignment_fields, clone_role, create_role, delete_role, role_for, update_role
 from crm.teams import add_to_team, create_team
@@ -244,7 +244,15 @@ def test_the_pages_clone_change_and_delete_a_role(world: World, django_assert_nu
     refused = client.post(f"/o/ours/settings/roles/{role.public_id}/", {"name": "Admin"})
     assert refused.status_code == 422
     assert "There is a role named “Admin” already." in refused.content.decode()
-    client.post(f"/o/ours/settings/roles/{role.public_id}/delete/")
+    Membership.unscoped.filter(pk=world.ours.user.pk).update(role=role)
+    refused = client.post(f"/o/ours/settings/roles/{role.public_id}/delete/")
+    assert refused.status_code == 422 and "Closers cannot be deleted: 1 member holds it." in refused.content.decode()
+    assert "Save the role" in refused.content.decode() and Role.unscoped.filter(pk=role.pk).exists()
+    Membership.unscoped.filter(pk=world.ours.user.pk).update(
+        role=Role.unscoped.get(slug="user", organization=world.ours.organization)
+    )
+    deleted = client.post(f"/o/ours/settings/roles/{role.public_id}/delete/", follow=True)
+    assert "The role Closers is deleted." in deleted.content.decode()
     assert not Role.unscoped.filter(pk=role.pk).exists()
 
 
