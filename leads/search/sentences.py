@@ -51,8 +51,13 @@ _NOT_MODES = {
 }
 
 
-def sentence(query: Query) -> str:
-    """Return what a search selects, in one sentence without a full stop."""
+def sentence(query: Query, text: str = "") -> str:
+    """Return what a search selects, in one sentence without a full stop. `text`: what stands in the free-text box."""
+    found = _selected(query)
+    return f"{found}, with “{text}” in the words" if text.strip() else found
+
+
+def _selected(query: Query) -> str:
     plural = query.source.plural
     start = plural[0].upper() + plural[1:]
     nodes = _conjuncts(query.root)

@@ -123,8 +123,7 @@ def words_of(state: State) -> dict[str, Any]:
     """Return what says in words what is searched."""
     if state.query is None:
         return {"sentence": ""}
-    found = sentence(state.query)
-    return {"sentence": f"{found}, with “{state.text}” in the words" if state.text.strip() else found}
+    return {"sentence": sentence(state.query, state.text)}
 
 
 def rights_of(state: State) -> dict[str, Any]:

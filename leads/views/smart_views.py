@@ -37,9 +37,10 @@ def smart_views(request: HttpRequest) -> HttpResponse:
     slug = request.organization.slug
     views = _pinned(request.actor) or queries.smart_views_for(request.actor)[:UNPINNED]
     rows = [(view, view_url(view, slug)) for view in views]
-    # The page that asks says where it is; all this decides is which line looks chosen.
+    # The page that asks says where it is; all this decides is which line looks chosen. Reports have a `view` as well.
     page = urlsplit(request.htmx.current_url_abs_path or "")
-    return render(request, "leads/_smart_views.html", {"rows": rows, "current": QueryDict(page.query).get("view", "")})
+    here = f"{page.path}?view={QueryDict(page.query).get('view', '')}"
+    return render(request, "leads/_smart_views.html", {"rows": rows, "here": here})
 
 
 def _pinned(actor: Membership) -> list[SmartView]:
@@ -83,7 +84,7 @@ def smart_view_list(request: HttpRequest) -> HttpResponse:
 
 def _sentence(actor: Membership, view: SmartView) -> str:
     try:
-        return sentence(parse(view.query, actor, view.lists))
+        return sentence(parse(view.query, actor, view.lists), view.text)
     except InvalidInput as refused:
         return f"Asks for something you cannot see or that is gone: {refused.message}"
 

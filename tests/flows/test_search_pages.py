@@ -278,6 +278,7 @@ def test_views_are_pinned_ordered_and_counted(world: World) -> None:
     for page, current in (
         (at(ours, "leads:list") + f"?view={one}&sort=name", 1),
         (at(ours, "leads:list"), 0),
+        (at(ours, "reporting:overview") + f"?view={one}", 0),  # limits the report, and is not open
         ("::?", 0),
     ):
         opened = client.get(
@@ -287,7 +288,10 @@ def test_views_are_pinned_ordered_and_counted(world: World) -> None:
     client.post(at(ours, "leads:smart_view_order"), {"move": f"up:{one}"})
     client.post(at(ours, "leads:smart_view_pin", two))
     assert Membership.unscoped.get(pk=ours.admin.pk).pinned_views == [one]
-    assert client.get(at(ours, "leads:smart_view_list")).status_code == 200
+    with scope(ours.organization):
+        save_smart_view(ours.admin, name="C", query=users_above(ours, "25"), text="blu")
+    listed = client.get(at(ours, "leads:smart_view_list")).content.decode()
+    assert "where Users &gt; 25, with “blu” in the words" in listed
 
 
 def test_views_are_seen_by_whom_they_are_shared_with(world: World) -> None:
