@@ -162,8 +162,10 @@ def _order(request: HttpRequest) -> OrderBy:
 )
 def create_task(request: HttpRequest, body: TaskBody) -> Any:
     lead, given = lead_given(request, body.lead_id), body.given()
+    # The other sort of task that Close's clients may make has no text of its own.
+    text = body.text or ("Call" if given.get("_type") == "outgoing_call" else "")
     task = services.create_task(
-        request.actor, lead, body.text or "", due_date=day(given.get("date") or given.get("due_date"), "date"),
+        request.actor, lead, text, due_date=day(given.get("date") or given.get("due_date"), "date"),
         assigned_to=member_user(request, body.assigned_to, "assigned_to"),
     )  # fmt: skip
     if body.is_complete:
