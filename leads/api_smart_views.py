@@ -18,6 +18,8 @@ from leads.models import SmartView
 from leads.queries import smart_view_for, smart_views_for
 from leads.search.language import CURRENT_USER, object_type_of
 from leads.search.legacy import read
+from leads.search.order import sort_by
+from leads.search.run import parse
 from leads.services import smart_views as services
 
 router = Router(tags=["Smart Views"])
@@ -151,7 +153,8 @@ def list_views(request: HttpRequest) -> Any:
 
 @router.post("/saved_search/", summary="Save a Smart View", openapi_extra=shows({"id": "save_…", **EXAMPLE}, sends=EXAMPLE))  # fmt: skip
 def create_view(request: HttpRequest, body: ViewBody) -> Any:
-    """`s_query` as in `/data/search/`, or `query` in the older text language. Sharing needs a permission."""
+    """`s_query` as in `/data/search/`, or `query` in the older text language. Sharing needs a permission. A `sort` that the list
+    has not is left out; the answer shows it."""
     given = body.given()
     kind = given.get("type") or SmartView.Lists.LEADS
     lists = SmartView.Lists.ACTIVITIES if kind in KINDS else kind
@@ -208,13 +211,23 @@ def _changes(request: HttpRequest, given: Mapping[str, Any]) -> dict[str, Any]:
     if "query" in wanted:
         if not isinstance(wanted["query"], Mapping):
             raise InvalidInput(fields={"s_query.query": "A search node is an object with a type."})
-        found |= {"query": wanted["query"], "sort": sort_given(wanted.get("sort"))}
+        sort = _kept_sort(request, wanted["query"], sort_given(wanted.get("sort")))
+        found |= {"query": wanted["query"], "sort": sort}
         if text:
             found["text"] = text
     elif text:
         legacy = read(text, request.actor, request.zone)
         found |= {"query": legacy.tree, "sort": legacy.sort, "text": ""}
     return found
+
+
+def _kept_sort(request: HttpRequest, tree: Mapping[str, Any], sort: str) -> str:
+    """Return the order of a view if its list has it, else none: Close's have more, and a view is worth having without."""
+    try:
+        sort_by(request.actor, parse(tree, request.actor), sort)
+    except InvalidInput:
+        return ""
+    return sort
 
 
 def _group(public_id: str) -> int:

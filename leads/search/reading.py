@@ -20,11 +20,11 @@ from leads.search.builder import (
     field_of,
     takes_never,
 )  # fmt: skip
-from leads.search.language import option_named
+from leads.search.language import CustomValue, option_named
 from leads.search.operators import EMPTY, read
 from leads.search.sources import Source, source_named
 
-_TYPE = "custom_activity_type_id"
+_TYPE, CUSTOM = "custom_activity_type_id", "activity.custom_activity"
 
 
 def from_tree(tree: Any, actor: Membership, source: Source, types: Mapping[str, str]) -> Group:
@@ -119,7 +119,7 @@ class _Reader:
         if found is None:
             return None
         op, values = found
-        if asks in ("term", "terms") and custom:
+        if asks in ("term", "terms") and isinstance(searched, CustomValue):
             values = tuple(_option_id(searched, value) for value in values)
         return Condition(name=name, op=op, values=values)
 
@@ -149,6 +149,8 @@ class _Reader:
                 block.what = f"t:{named}"
                 parts.remove(child)
                 break
+        else:
+            block.what = self.kind_named(related.object_type) or block.what
         children = [self.part(child, related, depth + 1) for child in parts]
         only = children[0] if len(children) == 1 else None
         turned = {"notall": "all", "none": "any"}
@@ -158,6 +160,11 @@ class _Reader:
             block.match, children = "any", only.children
         block.children = children
         return block
+
+    def kind_named(self, object_type: str) -> str:
+        """Return how the builder names a kind that is one type: calls, emails; clients need not name the type beside it."""
+        of = [public_id for public_id, known in self.types.items() if known == object_type]
+        return f"t:{of[0]}" if len(of) == 1 and object_type != CUSTOM else ""
 
     def type_named(self, tree: Any, related: Source) -> str | None:
         """Return the id of the one type a condition names, when blocks of that type search these very records."""

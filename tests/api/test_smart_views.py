@@ -13,6 +13,7 @@ from leads.models import BulkAction, Lead, LeadStatus
 from leads.tasks import run_bulk_action
 from tests.api.conftest import Api
 from tests.factories import World
+from tests.leads.test_pages import signed_in
 
 LEADS = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}]}
 
@@ -117,3 +118,14 @@ def test_members_pin_their_views_and_those_who_manage_pin_for_others(api: Api, u
     api.put(f"saved_search/{one}/", {"is_shared": True})
     assert api.put(theirs, {"saved_view_ids": [one]}) == user_api.get(theirs)
     api.get(f"membership/{world.theirs.user.public_id}/pinned_views/", status=404)
+
+
+def test_a_view_whose_order_only_close_has_opens_in_the_usual_one(api: Api, world: World) -> None:
+    order = {"type": "regular_field", "object_type": "lead", "field_name": "last_communication_date"}
+    search = {"query": LEADS, "sort": [{"direction": "asc", "field": order}]}
+    made = api.post("saved_search/", {"name": "Oldest first", "s_query": search})
+    assert made["s_query"]["sort"] == []
+    assert api.put(f"saved_search/{made['id']}/", {"s_query": search})["s_query"]["sort"] == []
+    page = signed_in(world.ours.admin).get(f"/o/ours/leads/?view={made['id']}")
+    assert page.status_code == 200 and "Acme" in page.content.decode()
+    assert "cannot be sorted by" in api.post("data/search/", {**search}, status=400)["error"]

@@ -17,11 +17,11 @@ from crm.teams import create_team
 from crm.tenancy import scope
 from leads.models import Contact
 from leads.search import legacy
-from leads.search.builder import Condition
+from leads.search.builder import Block, Condition
 from leads.search.reading import from_tree
 from leads.search.run import parse, run
 from leads.search.sentences import sentence
-from leads.search.sources import LEAD
+from leads.search.sources import LEAD, source_named
 from leads.services import create_contact, create_lead, create_task, delete_lead, update_task
 from tests.factories import Tenant, World
 from tests.leads.test_search_language import column, names
@@ -263,3 +263,20 @@ def test_nothing_belongs_to_a_lead_or_contact_that_is_gone(called: Tenant) -> No
     assert names(called, has("activity", column("contact_id", named, "activity"))) == []
     with pytest.raises(InvalidInput, match="is not a value of Lead"):
         names(called, has("contact", column("lead_id", {"type": "term", "values": ["lead_nonsense!"]}, "contact")))
+
+
+def test_a_view_of_a_script_is_read_into_the_builder(called: Tenant) -> None:
+    call = type_catalog(called.organization).builtin("call")
+    assert call is not None
+    tree = has("activity.call", column("direction", {"type": "term", "values": ["outgoing"]}, "activity.call"))
+    (block,) = from_tree(
+        tree, called.admin, LEAD, {call.public_id: "activity.call", "actitype_x": "activity.custom_activity"}
+    ).children
+    assert isinstance(block, Block) and (block.what, block.how) == (f"t:{call.public_id}", "some")
+    (shown,) = block.children
+    calls = source_named(called.admin, "activity.call")
+    assert calls is not None
+    field = calls.named_field(called.admin, "direction")
+    assert field is not None and isinstance(shown, Condition)
+    found = [option.label for value in shown.values if (option := field.field.find_option(value))]
+    assert found == ["outbound"]
