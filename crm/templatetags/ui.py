@@ -73,8 +73,9 @@ def phone(text: str) -> str:
 def linked(text: str) -> SafeString:
     """Show what somebody wrote, its web and email addresses as links: {{ value.text|linked }}. Escaped here."""
     found = urlize(text, nofollow=True, autoescape=True)
-    # Quotes in the text are escaped by now, so this can only be the links' own.
-    return SafeString(found.replace(' rel="nofollow"', ' rel="noopener noreferrer nofollow"'))
+    # Quotes and brackets of the text are escaped by now, so these can only be the links' own.
+    found = found.replace(' rel="nofollow"', ' rel="noopener noreferrer nofollow"')
+    return SafeString(found.replace("<a href", '<a class="tp-in-text" href'))
 
 
 @register.filter

@@ -16,17 +16,17 @@ from tests.factories import World
 
 REL = 'rel="noopener noreferrer nofollow"'
 HOSTILE = 'http://x/"><script>alert(1)</script>'
-HARMLESS = f'<a href="http://x/" {REL}>http://x/</a>&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;'
+HARMLESS = f'<a class="tp-in-text" href="http://x/" {REL}>http://x/</a>&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;'
 
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("see https://a.example/b?c=1&d=2.", f'see <a href="https://a.example/b?c=1&amp;d=2" {REL}>https://a.example/b?c=1&amp;d=2</a>.'),
-        ("ada@example.com", '<a href="mailto:ada@example.com">ada@example.com</a>'),
+        ("see https://a.example/b?c=1&d=2.", f'see <a class="tp-in-text" href="https://a.example/b?c=1&amp;d=2" {REL}>https://a.example/b?c=1&amp;d=2</a>.'),
+        ("ada@example.com", '<a class="tp-in-text" href="mailto:ada@example.com">ada@example.com</a>'),
         (HOSTILE, HARMLESS),
         ("javascript:alert(1) data:text/html,x", "javascript:alert(1) data:text/html,x"),
-        ("http://a.example/'onclick='x", f'<a href="http://a.example/" {REL}>http://a.example/</a>&#x27;onclick=&#x27;x'),
+        ("http://a.example/'onclick='x", f'<a class="tp-in-text" href="http://a.example/" {REL}>http://a.example/</a>&#x27;onclick=&#x27;x'),
         ('<a href="x" rel="nofollow">', '&lt;a href=&quot;x&quot; rel=&quot;nofollow&quot;&gt;'),
         ("1 < 2 & 3", "1 &lt; 2 &amp; 3"),
         ("", ""),
