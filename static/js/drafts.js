@@ -1,7 +1,7 @@
 // Autosaved drafts. A form marked data-activity-form is saved a second after the last change, on blur, and on leaving the
 // page. What cannot reach the server, and changes of a published activity until they are saved, stay in this browser and
 // are offered the next time the form is opened.
-const { button, drop, headers, put, show, take, when } = window.touchpointKept;
+const { button, drop, fill, headers, named, offer, put, show, snapshot } = window.touchpointKept;
 
 const PAUSE = 1000;
 const AGAIN = 5000;
@@ -9,6 +9,7 @@ const states = new WeakMap();
 
 function start(form) {
   if (states.has(form)) return;
+  named(form);
   const state = { form, timer: 0, running: null, flying: "", saves: 0, again: false, done: false, sent: snapshot(form) };
   states.set(form, state);
   form.addEventListener("input", () => changed(state));
@@ -42,17 +43,12 @@ function start(form) {
       state.timer = setTimeout(() => save(state), AGAIN);
     }
   });
-  offer(state);
+  offer(form, () => changed(state));
   // A form that came back refused holds what was typed last; no save has seen that.
   if (form.dataset.unsaved) { state.sent = ""; changed(state); }
   show();
   const first = form.querySelector("[data-focus], .is-invalid, input:not([type=hidden]), select, textarea");
   if (first && !document.querySelector("dialog[open]")) first.focus({ preventScroll: false });
-}
-
-function snapshot(form) {
-  const pairs = [...new FormData(form)].filter(([name]) => !["csrfmiddlewaretoken", "form", "revision", "draft", "save", "of"].includes(name));
-  return JSON.stringify(pairs);
 }
 
 function changed(state) {
@@ -155,45 +151,6 @@ function keep(state, text, failed = true) {
 
 function forget(state) {
   drop(state.form.dataset.key);
-}
-
-function offer(state) {
-  const { form } = state;
-  const kept = take(form);
-  const box = form.querySelector("[data-draft-offer]");
-  if (!kept || !box || kept.values === snapshot(form)) return;
-  const put = (text, ...buttons) => {
-    box.textContent = text;
-    box.append(...buttons);
-    box.hidden = false;
-  };
-  put(
-    kept.edit ? `Changes typed ${when(kept.at)} were not saved. ` : `Text typed ${when(kept.at)} did not reach the server. `,
-    button("Take it", () => {
-      const before = snapshot(form);
-      fill(form, JSON.parse(kept.values));
-      put("It is in the form now. ", button("Put back what was there", () => {
-        fill(form, JSON.parse(before));
-        box.hidden = true;
-        changed(state);
-      }));
-      changed(state);
-    }),
-    button("Throw it away", () => { forget(state); box.hidden = true; }),
-  );
-}
-
-function fill(form, pairs) {
-  const values = new Map();
-  for (const [name, value] of pairs) values.set(name, [...(values.get(name) || []), value]);
-  for (const control of form.elements) {
-    if (!control.name || control.type === "hidden") continue;
-    const found = values.get(control.name) || [];
-    if (control.tomselect) control.tomselect.setValue(found);
-    else if (control.multiple) for (const option of control.options) option.selected = found.includes(option.value);
-    else if (control.type === "checkbox" || control.type === "radio") control.checked = found.includes(control.value);
-    else control.value = found[0] ?? "";
-  }
 }
 
 // The words of a field's label, without the mark of a required one.
