@@ -260,6 +260,11 @@ def _install_fields(organization: Organization, row: ActivityType, declared: Bui
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
+def require_room(actor: Membership) -> None:
+    """Raise `PlanLimitReached` when the plan has no room for one more type now. Reads only; creating asks again."""
+    require_room_for_type(actor.organization, _in_use())
+
+
 def _in_use() -> int:
     return ActivityType.objects.filter(builtin="", archived_at=None).count()
 

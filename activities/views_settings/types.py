@@ -51,7 +51,12 @@ def type_create(request: HttpRequest) -> HttpResponse:
     form = TypeForm(roles(request), request.POST or None, initial={"icon": "clipboard-check", "color": "blue"})
     form.fields["name"].widget.attrs["autofocus"] = request.method == "GET"
     refusal, status = "", 200
-    if request.method == "POST":
+    if request.method == "GET":
+        try:
+            services.require_room(request.actor)
+        except PlanLimitReached as error:
+            refusal = error.message  # said before anything is filled in
+    else:
         status = 422
         if form.is_valid():
             try:

@@ -200,6 +200,7 @@ def test_archived_types_have_their_own_tab_and_come_back_if_the_plan_has_room(ou
         response = admin.post(address)
         assert response.status_code == 402
         assert "allows 5 activity types" in text(response)
+    assert "allows 5 activity types and 5 are in use" in text(admin.get(url(ours, "type_create")))
     assert admin.post(url(ours, "type_create"), {"name": "Sixth"}).status_code == 402
     assert everything() == before
 
