@@ -13,6 +13,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from activities.imports.pace import Pace
 from activities.imports.runs import State, can_resume, path_of, require_state, resource_of
 from activities.imports.upload import remove_file, remove_old_files
 from activities.queries import type_catalog
@@ -31,7 +32,7 @@ from crm.tenancy import scope
 from leads.models import Lead
 
 log = logging.getLogger("touchpoint.imports")
-# SQLite writes the pages of an index again with every chunk that touches them, so there chunks are larger.
+# The most rows of a chunk. SQLite writes the pages of an index again with every chunk that touches them.
 CHUNK = 2000 if connection.vendor == "postgresql" else 5000
 # A job hands over to the next one well before the queue's timeout, so that other jobs and imports get their turn.
 SECONDS_A_JOB = 20
@@ -132,7 +133,8 @@ def work(organization_id: int, run_id: int) -> None:
             _fail(run_id, error.message)
         except Exception:
             log.exception("Import %s failed", run.public_id)
-            _fail(run_id, "Something went wrong on our side. What is written stays; the import can go on later.")
+            what = "What is written stays; the import can go on later." if run.started_at else "Try again."
+            _fail(run_id, f"Something went wrong on our side. {what}")
             raise
 
 
@@ -159,7 +161,7 @@ def run_now(actor: Membership, run: ImportRun, *, check: bool = False) -> Import
 
 def advance(run: ImportRun, deadline: float) -> bool:
     """Settle chunks of a run; return False when the time is up, True when there is nothing more to do."""
-    size = CHUNK
+    pace = Pace(CHUNK)
     rows: Iterator[Row] | None = None
     position = -1
     waiting: list[Row] = []
@@ -174,16 +176,17 @@ def advance(run: ImportRun, deadline: float) -> bool:
             )
             waiting, held = [], 0
         assert rows is not None
-        while len(waiting) < size and held < BLOCK_SIZE and (row := next(rows, None)) is not None:
+        while len(waiting) < pace.size and held < BLOCK_SIZE and (row := next(rows, None)) is not None:
             waiting.append(row)
             held += sum(map(len, row.texts))
-        chunk = waiting[:size]
+        chunk = waiting[: pace.size]
+        began = time.monotonic()
         try:
             with _without_collector():
                 done = settle(run.pk, chunk, position, checking, memory)
         except PlanLimitReached as error:
-            if size > 1:
-                size = max(1, size // 4)
+            if pace.size > 1:
+                pace.shrink()
                 continue
             ImportRun.objects.filter(pk=run.pk).update(state=State.PAUSED, message=error.message)
             return True
@@ -191,12 +194,15 @@ def advance(run: ImportRun, deadline: float) -> bool:
             return True
         run = done
         if run.rows_done == position + len(chunk):
-            waiting, position = waiting[size:], run.rows_done
+            waiting, position = waiting[len(chunk) :], run.rows_done
             held = sum(len(text) for row in waiting for text in row.texts)
         if run.state not in (State.CHECKING, State.RUNNING):
             return True
         if time.monotonic() > deadline:
             return False
+        pace.note(len(chunk), time.monotonic() - began)
+        if deadline != float("inf"):
+            pace.breathe()
 
 
 def _memory_of(run: ImportRun) -> Memory:

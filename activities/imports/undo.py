@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
+from activities.imports.pace import Pace
 from activities.imports.runs import UNDO_DAYS, State, can_undo
 from activities.models import Activity
 from activities.services.activities import update_activity
@@ -80,7 +81,9 @@ def _take_back(actor: Membership, run: ImportRun, deadline: float) -> bool:
     authorize(has(actor, Perm.BULK_IMPORT))
     written = ImportRow.objects.filter(run=run, verdict__in=(CREATE, UPDATE)).order_by("-number")
     undo = _Undo(actor, run)
-    while rows := list(written[:BATCH]):
+    pace = Pace(BATCH, first=50)
+    while rows := list(written[: pace.size]):
+        began = time.monotonic()
         with transaction.atomic():
             made = [row for row in rows if row.verdict == CREATE and row.object_type == "activity"]
             errors = undo.made_activities(made)
@@ -93,12 +96,15 @@ def _take_back(actor: Membership, run: ImportRun, deadline: float) -> bool:
             ImportRow.objects.bulk_update(others, ["verdict", "error", "before"])
         if time.monotonic() > deadline:
             return False
+        _rest(pace, len(rows), began, deadline)
+    if not _remove_empty_leads(actor, run, deadline):
+        return False
     with transaction.atomic():
-        _remove_empty_leads(actor, run)
         kept = ImportRow.objects.filter(run=run, verdict="kept").count()
         run.state = State.UNDONE
         run.message = _kept_message(kept)
         run.options.pop("undo_by", None)
+        run.options.pop("undone_leads", None)
         run.save(update_fields=["state", "message", "options"])
         events.record(actor, "updated", "import", run.pk, changed=["state"], after={"state": "undone"})
     return True
@@ -110,13 +116,32 @@ def _kept_message(kept: int) -> str:
     return f"{kept:,} {'record was' if kept == 1 else 'records were'} changed after the import and {'is' if kept == 1 else 'are'} kept."
 
 
-def _remove_empty_leads(actor: Membership, run: ImportRun) -> None:
-    """Remove the leads that rows of activities made, where nothing has come to them since."""
+def _rest(pace: Pace, rows: int, began: float, deadline: float) -> None:
+    pace.note(rows, time.monotonic() - began)
+    if deadline != float("inf"):
+        pace.breathe()
+
+
+def _remove_empty_leads(actor: Membership, run: ImportRun, deadline: float) -> bool:
+    """Remove the leads that rows of activities made, where nothing has come to them since; False when the time is up."""
     rows = ImportRow.objects.filter(run=run, before__has_key="lead_created")
-    made = {(row.before or {})["lead_created"] for row in rows.iterator()}
-    for lead in Lead.objects.filter(pk__in=made):
-        if not _in_use(lead) and not lead.contacts_count:
-            delete_lead(actor, lead)
+    made = sorted(
+        pk for pk in rows.values_list("before__lead_created", flat=True) if pk > run.options.get("undone_leads", 0)
+    )
+    pace = Pace(BATCH, first=50)
+    while made:
+        began = time.monotonic()
+        batch, made = made[: pace.size], made[pace.size :]
+        with transaction.atomic():
+            for lead in Lead.objects.filter(pk__any=batch):
+                if not _in_use(lead) and not lead.contacts_count:
+                    delete_lead(actor, lead)
+            run.options["undone_leads"] = batch[-1]
+            run.save(update_fields=["options"])
+        if made and time.monotonic() > deadline:
+            return False
+        _rest(pace, len(batch), began, deadline)
+    return True
 
 
 def _in_use(lead: Lead) -> bool:
