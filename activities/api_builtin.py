@@ -116,6 +116,7 @@ def _serve(slug: str) -> None:
         path,
         operation_id=f"create_{slug}",
         summary=f"Log: {name}",
+        description=f"Without `activity_at`, it happens when `{declared.starts}` says." if declared.starts else None,
         openapi_extra=shows({**example, **fields}, sends={"lead_id": "lead_…", **fields}),
     )
     def create_kind(request: HttpRequest, body: ActivityBody) -> Any:
