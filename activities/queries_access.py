@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from activities.models import Activity
-from activities.queries import activity_for, type_catalog, type_for
+from activities.queries import activity_for, type_catalog, type_for, visible_types
 from activities.queries.types import TypeInfo
 from crm import events, ids
-from crm.customfields.catalog import Use, catalog
+from crm.customfields.catalog import Field, Use, catalog
 from crm.customfields.cleaning import may_write
 from crm.errors import InvalidInput, NotFound
+from crm.fieldkinds import fold
 from crm.models import Membership
 from crm.permissions import (
     Decision,
@@ -28,10 +29,13 @@ from crm.permissions import (
     can_view_type,
     has,
 )
-from leads.queries import lead_for
+from leads.queries import lead_for, search_words, visible_leads
 
 # Most telling first: a permalink names a lead and an activity, a field's page its type and the field.
 _PREFIXES = ("acti", "cf", "actitype", "lead")
+MOST_THINGS = 8
+Place = tuple[str, Callable[[Membership], Decision]]
+"""Where a field is used, in words, and the gate before it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,49 @@ class Explanation:
     answers: tuple[Answer, ...]
 
 
+@dataclass(frozen=True)
+class Thing:
+    """What can be asked about, as `what` (“lead”, “activity type”, “field”) and its name."""
+
+    what: str
+    name: str
+    public_id: str
+
+
+def things_meant(actor: Membership, text: str) -> list[Thing]:
+    """Return the leads, types and fields that `text` may name: called exactly so, else with these words in their names.
+
+    An id or a link to one is what it names, alone. At most `MOST_THINGS`. Needs *manage organization*; raises
+    `InvalidInput` where nothing is called so. Activities have no names: they are asked about by link.
+    """
+    authorize(has(actor, Perm.MANAGE_ORGANIZATION))
+    if linked := _linked(text):
+        return [Thing("", "", linked[1])]
+    wanted = fold(text)
+    known = [
+        *(Thing("activity type", row.name, row.public_id) for row in visible_types(actor) if not row.system),
+        *(
+            Thing("field", field.name, field.public_id)
+            for field in catalog(actor.organization).fields.values()
+            if field.number is not None and not field.builtin and _places(actor, field)
+        ),
+    ]
+    leads = visible_leads(actor).order_by("name_fold", "pk")
+    exact = [thing for thing in known if fold(thing.name) == wanted]
+    exact += [Thing("lead", lead.name, lead.public_id) for lead in leads.filter(name_fold=wanted)[:MOST_THINGS]]
+    found = exact or [thing for thing in known if wanted and all(word in fold(thing.name) for word in wanted.split())]
+    if not exact and wanted:
+        found += [Thing("lead", lead.name, lead.public_id) for lead in leads.filter(search_words(text))[:MOST_THINGS]]
+    if not found:
+        raise InvalidInput(
+            fields={
+                "thing": "Nothing is called so. Type the name of a lead, an activity type or a field, or paste a link: "
+                "an activity has no name."
+            }
+        )
+    return found[:MOST_THINGS]
+
+
 def explain(actor: Membership, member: Membership, thing: str) -> Explanation:
     """Answer for `member` about the lead, activity, type or field that `thing` (an id or a link to it) names.
 
@@ -70,15 +117,22 @@ def explain(actor: Membership, member: Membership, thing: str) -> Explanation:
 
 
 def _named(thing: str) -> tuple[str, str]:
-    for prefix in _PREFIXES:
-        for public_id in reversed(re.findall(rf"(?<![a-zA-Z0-9]){prefix}_[a-zA-Z0-9]+", thing)):
-            if ids.decode(prefix, public_id):
-                return prefix, public_id
+    if linked := _linked(thing):
+        return linked
     raise InvalidInput(
         fields={
             "thing": "Paste the link of a lead, an activity, an activity type or a field, or its id such as lead_8Q…"
         }
     )
+
+
+def _linked(thing: str) -> tuple[str, str] | None:
+    """Return the prefix and the id that a text holds."""
+    for prefix in _PREFIXES:
+        for public_id in reversed(re.findall(rf"(?<![a-zA-Z0-9]){prefix}_[a-zA-Z0-9]+", thing)):
+            if ids.decode(prefix, public_id):
+                return prefix, public_id
+    return None
 
 
 def _lead(actor: Membership, member: Membership, public_id: str) -> Explanation:
@@ -122,25 +176,28 @@ def _type(actor: Membership, member: Membership, public_id: str) -> Explanation:
 
 
 def _field(actor: Membership, member: Membership, public_id: str) -> Explanation:
-    known = catalog(actor.organization)
-    field = known.field_by_public_id(public_id)
+    field = catalog(actor.organization).field_by_public_id(public_id)
     if field is None:
         raise NotFound("There is no such field.")
-    uses = [use for fieldset_id in field.fieldset_ids if (use := known.use(fieldset_id, field.id))]
-    places = {use.fieldset_id: _place(actor, use) for use in uses if can_view_field(actor, use)}
-    if not any(places.values()):
+    places = _places(actor, field)
+    if not places:
         raise NotFound("There is no such field.")
     answers: list[Answer] = []
-    for use in uses:
-        if place := places.get(use.fieldset_id):
-            name, visible = place
-            see = _both(visible(member), can_view_field(member, use))
-            answers.append(Answer(f"See it on {name}", see))
-            answers += _by_door(f"Write it on {name}", lambda use=use, see=see: _both(see, may_write(member, use)))
+    for use, (name, visible) in places:
+        see = _both(visible(member), can_view_field(member, use))
+        answers.append(Answer(f"See it on {name}", see))
+        answers += _by_door(f"Write it on {name}", lambda use=use, see=see: _both(see, may_write(member, use)))
     return Explanation("field", field.name, tuple(answers))
 
 
-def _place(actor: Membership, use: Use) -> tuple[str, Callable[[Membership], Decision]] | None:
+def _places(actor: Membership, field: Field) -> list[tuple[Use, Place]]:
+    """Return where the actor sees a field used."""
+    known = catalog(actor.organization)
+    uses = [use for fieldset_id in field.fieldset_ids if (use := known.use(fieldset_id, field.id))]
+    return [(use, place) for use in uses if can_view_field(actor, use) and (place := _place(actor, use))]
+
+
+def _place(actor: Membership, use: Use) -> Place | None:
     """Return where a field is used, in words, and the gate before it; None where the actor does not see the place."""
     if use.owner in ("lead", "contact"):
         return f"{use.owner}s", can_enter

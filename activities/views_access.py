@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from activities.queries_access import explain
+from activities.queries_access import explain, things_meant
 from crm.access import member_page
 from crm.errors import InvalidInput, NotFound
 from crm.htmx import render_page
@@ -29,7 +29,10 @@ def access(request: HttpRequest) -> HttpResponse:
     if chosen and thing:
         try:
             member = member_for(request.actor, chosen)
-            context |= {"member": member, "explanation": explain(request.actor, member, thing)}
+            things = things_meant(request.actor, thing)
+            context |= {"member": member, "things": things}
+            if len(things) == 1:
+                context["explanation"] = explain(request.actor, member, things[0].public_id)
         except (InvalidInput, NotFound) as error:
             # The sentence for what is not there is the same as for what is not the actor's to see.
             context["problem"], status = error.message, 422

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from activities.queries_access import explain
+from activities.queries_access import explain, things_meant
 from activities.services.types import update_type
 from crm import events
 from crm.errors import InvalidInput, NotAllowed, NotFound
 from crm.members import deactivate_member
 from crm.models import Role
 from crm.tenancy import scope
+from leads.services import create_lead
 from tests.factories import PASSWORD, Tenant, World, change_field
 
 
@@ -90,6 +91,25 @@ def test_what_names_nothing_is_said(ours: Tenant, thing: str) -> None:
         explain(ours.admin, ours.user, thing)
 
 
+def test_things_are_found_by_their_names(ours: Tenant, world: World) -> None:
+    def meant(text: str, actor: Any = None) -> list[tuple[str, str]]:
+        return [(thing.what, thing.name) for thing in things_meant(actor or ours.admin, text)]
+
+    lead = ours.leads[0]
+    assert meant(f" {lead.name.upper()} ") == [("lead", lead.name)]
+    assert things_meant(ours.admin, lead.name)[0].public_id == lead.public_id, "not the other organization's"
+    assert meant(ours.call.name) == [("activity type", ours.call.name)]
+    assert meant("crm") == [("field", "CRM")]
+    assert ("lead", lead.name) in meant(lead.name[:3]), "words of the name are enough"
+    for nothing in ("", "no such thing", "Lead created", "Direction", "%", "_"):
+        with pytest.raises(InvalidInput):
+            things_meant(ours.admin, nothing)
+    with pytest.raises(NotAllowed):
+        things_meant(ours.superuser, lead.name)
+    create_lead(ours.admin, name=lead.name)
+    assert meant(lead.name) == [("lead", lead.name)] * 2
+
+
 def test_things_of_another_organization_are_not_there(ours: Tenant, world: World) -> None:
     theirs = world.theirs
     with scope(theirs.organization):
@@ -119,6 +139,10 @@ def test_the_page_answers_with_and_without_htmx(world: World) -> None:
     assert part.strip().startswith('<div id="access_answer"')
     for shown in (page, part):
         assert "does not include “delete leads”" in shown
+    choice = client.get("/o/ours/settings/access/", asked | {"thing": "a"}).content.decode()
+    assert "Which one do you mean?" in choice and f"thing={world.ours.leads[0].public_id}" in choice
+    named = client.get("/o/ours/settings/access/", asked | {"thing": world.ours.leads[0].name}).content.decode()
+    assert "does not include “delete leads”" in named
     asked["thing"] = world.theirs.leads[0].public_id
     refused = client.get("/o/ours/settings/access/", asked)
     assert refused.status_code == 422
