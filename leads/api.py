@@ -38,6 +38,7 @@ from leads.queries import (
     visible_contacts,
     visible_leads,
 )  # fmt: skip
+from leads.search.legacy import read_contacts
 from leads.search.run import id_subquery, parse
 
 router = Router(tags=["Leads"])
@@ -229,7 +230,7 @@ def _contact_given(request: HttpRequest, given: Mapping[str, Any], current: Cont
         {"data": [CONTACT], "has_more": False},
         query={
             "lead_id": "of this lead",
-            "query": "words of name, title, emails and phones",
+            "query": 'words of name, title, emails and phones; or email:"gob@bluth.example", phone:…, name:…, title:…',
             "_order_by": "date_created, date_updated or name, with - for descending; another name leaves the order as it is",
         },
     ),
@@ -237,7 +238,8 @@ def _contact_given(request: HttpRequest, given: Mapping[str, Any], current: Cont
 def list_contacts(request: HttpRequest) -> Any:
     rows = visible_contacts(request.actor).order_by(*ordered(request, _CONTACT_ORDERS, "-date_created"))
     if text := request.GET.get("query", "").strip():
-        rows = _among(request, rows, _contact_words(text), "contact")
+        tree = read_contacts(text, request.actor, request.zone) or _contact_words(text)
+        rows = _among(request, rows, tree, "contact")
     if (leads := listed(request, "lead_id")) is not None:
         rows = rows.filter(lead_id__in=numbers("lead", leads))
     return listing(request, rows, lambda page: [contact_json(request, row) for row in page])

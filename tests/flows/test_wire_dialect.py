@@ -78,6 +78,19 @@ def asks(of: str, name: str, condition: dict[str, Any]) -> dict[str, Any]:
 
 
 ROWS = [
+    # Scripts that look whether somebody is there already, each in its own spelling.
+    *(
+        Row("scripts", "GET", q("contact/", query=query), holds={"data": [{"id": "{contact}"}]})
+        for query in (
+            'email:"gob@bluth.example"', "email:gob@bluth.example", 'email_address:"GOB@bluth.example"', 'email:"gob@bluth.example" or phone:"+49301"',
+            'lead_id:{lead} name:Gob', "gob@bluth.example", 'NOT email:"nobody@bluth.example" Gob',
+        )
+    ),
+    Row("scripts", "GET", q("contact/", query='email:"nobody@bluth.example"'), holds={"data": []}),
+    *(Row("scripts", "GET", q("contact/", query=query), holds={"data": [{"id": "{contact}"}]})
+      for query in ('phone:"+16505550100"', "phone:16505550100", 'phone_number:"+1 650-555-0100"')),
+    Row("scripts", "GET", q("contact/", query='phone:"+16505550199"'), holds={"data": []}),
+    Row("scripts", "GET", q("contact/", query='email:"nobody'), holds={"field-errors": {"query": ...}}, status=400),
     # Segment's destination tries its key.
     Row("Segment", "GET", q("me/", _fields="id"), holds={"id": "{me}"}),
     # The gem: addresses end in a slash, lists are walked by `_skip` alone, and a change may be of nothing.

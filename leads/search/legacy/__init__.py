@@ -5,17 +5,18 @@ Words are ANDed; `not`, `-`, `or` and parentheses combine. Anything that is not 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from crm.errors import InvalidInput
 from crm.models import Membership
-from leads.search.legacy.keys import Keys
+from leads.search.legacy.keys import CONTACT_KEYS, Keys
 from leads.search.legacy.reader import Reader
 from leads.search.legacy.tokens import tokens
 
-__all__ = ["Legacy", "read"]
+__all__ = ["Legacy", "read", "read_contacts"]
 
 
 @dataclass
@@ -33,12 +34,22 @@ def read(query: str, actor: Membership, zone: ZoneInfo | None = None, *, lists: 
     `lists`: it only lists leads, so a custom field that does not exist is one no lead has a value of; a query by which leads
     are changed, or that is kept, may not name one.
     """
+    keys = Keys(actor, zone or actor.zone, lists)
+    return Legacy(_tree(query, keys, "lead"), keys.sort, keys.part)
+
+
+def read_contacts(query: str, actor: Membership, zone: ZoneInfo | None = None) -> dict[str, Any] | None:
+    """Return the tree of contacts that `email:"gob@bluth.example"` and its kin ask for; None when it names no key."""
+    if not re.search(rf"(?:^|[\s(-])(?:{'|'.join(CONTACT_KEYS)})\s*[:=]", query, re.IGNORECASE):
+        return None
+    return _tree(query, Keys(actor, zone or actor.zone, True), "contact")
+
+
+def _tree(query: str, keys: Keys, of: str) -> dict[str, Any]:
     if len(query) > 5000:
         raise InvalidInput(fields={"query": "The query is longer than 5,000 characters."})
-    keys = Keys(actor, zone or actor.zone, lists)
     reader = Reader(tokens(query), keys)
-    tree = reader.any()
+    tree = reader.any(of)
     if reader.peek() is not None:
         raise InvalidInput(fields={"query": f"“{reader.peek()[1]}” was not expected there. Check the parentheses."})
-    head = {"type": "object_type", "object_type": "lead"}
-    return Legacy({"type": "and", "queries": [head, tree]}, keys.sort, keys.part)
+    return {"type": "and", "queries": [{"type": "object_type", "object_type": of}, tree]}

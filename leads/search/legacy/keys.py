@@ -46,6 +46,8 @@ _OTHER_NAMES = {
 }  # fmt: skip
 _PLACES = ("address", "city", "state", "zipcode", "zip", "country", "address_1", "address_2")
 _POINTS = {"email": "email", "email_address": "email", "contact_email": "email", "phone": "phone", "phone_number": "phone", "contact_phone": "phone"}  # fmt: skip
+# What makes a text that is asked of contacts a query, not words.
+CONTACT_KEYS = (*_POINTS, "name", "title", "lead_id")
 NOTHING = {"type": "match_all", "negate": True}
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -98,7 +98,7 @@ class Reader:
         if following == ("word", "in") and self.peek(1) == ("op", "("):
             self.take()
             return self._one_of(text, of)
-        if of != "lead":
+        if of not in ("lead", "contact"):
             raise InvalidInput(fields={"query": f"“{text}” is not understood there."})
         if not text.strip("* "):
             return None
