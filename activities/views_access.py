@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from activities.queries_access import explain, things_meant
+from activities.queries_access import MOST_THINGS, explain, things_meant
 from crm.access import member_page
 from crm.errors import InvalidInput, NotFound
 from crm.htmx import render_page
@@ -30,7 +30,7 @@ def access(request: HttpRequest) -> HttpResponse:
         try:
             member = member_for(request.actor, chosen)
             things = things_meant(request.actor, thing)
-            context |= {"member": member, "things": things}
+            context |= {"member": member, "things": things, "most_things": MOST_THINGS}
             if len(things) == 1:
                 context["explanation"] = explain(request.actor, member, things[0].public_id)
         except (InvalidInput, NotFound) as error:
