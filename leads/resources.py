@@ -346,8 +346,12 @@ def _plain(cell: str) -> str:
     return "" if cell is CLEARED else cell.strip()
 
 
+def _entry(row: Mapping[str, str]) -> str:
+    """Return an address, email, phone or website without the word for its kind."""
+    return ", ".join(str(text) for part, text in row.items() if text and part not in ("label", "type"))
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        entries = [", ".join(str(v) for v in row.values() if v) if isinstance(row, dict) else str(row) for row in value]
-        return "; ".join(entries)
+        return "; ".join(_entry(row) if isinstance(row, dict) else str(row) for row in value)
     return "" if value is None else str(value)

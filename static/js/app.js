@@ -58,6 +58,7 @@ function toast({ level = "info", text, undo_url: undoUrl, undo_label: undoLabel 
   } else undo.remove();
   toasts.append(box);
   expire(box);
+  return box;
 }
 function expire(box) {
   // Errors and offers to undo stay longer; pointing at a message or focusing it holds it.
@@ -93,8 +94,12 @@ document.addEventListener("htmx:responseError", (event) => {
   const plain = (xhr.getResponseHeader("Content-Type") || "").startsWith("text/plain") ? xhr.responseText.slice(0, 300) : "";
   toast({ level: "danger", text: plain || reasons[xhr.status] || "Something went wrong on our side. Try again." });
 });
+let unreachable; // once is enough for a part that asks every second
 for (const name of ["htmx:sendError", "htmx:timeout"]) {
-  document.addEventListener(name, (event) => event.target.closest?.("[data-own-errors]") || toast({ level: "danger", text: "The server cannot be reached. Check your connection and try again." }));
+  document.addEventListener(name, (event) => {
+    if (event.target.closest?.("[data-own-errors]") || unreachable?.isConnected) return;
+    unreachable = toast({ level: "danger", text: "The server cannot be reached. Check your connection and try again." });
+  });
 }
 
 // --- data-confirm: one dialog for htmx requests and plain forms ---
