@@ -94,10 +94,14 @@ for (const moment of ["htmx:beforeSwap", "htmx:afterRequest"]) {
   });
 }
 
+function keyIn(hash) {
+  try { return decodeURIComponent(hash.slice(1)); } catch { return ""; }
+}
+
 // --- what a form offers: the text that its address names, its own, or the latest one of new forms like it ---
 function take(form) {
   const { key } = form.dataset;
-  const asked = decodeURIComponent(location.hash.slice(1));
+  const asked = keyIn(location.hash);
   const found = isNew(key) ? keys(like(key)).filter(isNew).map((one) => [one, read(PREFIX + one)]) : [[key, read(PREFIX + key)]];
   if (isNew(key) && asked.startsWith(like(key))) found.push([asked, read(PREFIX + asked)]);
   const there = found.filter(([, kept]) => kept).sort(([, one], [, other]) => other.at - one.at);
