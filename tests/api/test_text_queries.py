@@ -47,6 +47,15 @@ def test_leads_without_an_activity_come_last(api: Api, world: World) -> None:
         assert api.get(f"lead/?query={query}")["data"][-1]["id"] == new
 
 
+def test_what_a_form_left_empty_nobody_has(api: Api) -> None:
+    for query in ('email:""', 'email_address:" "', 'phone:""', 'name=""', 'url:"" or company:""'):
+        assert listed(api, query) == []
+    assert api.get("contact/?query=" + quote('email:"" or phone:""'))["data"] == []
+    # What changes leads, or is kept, is not guessed at.
+    view = {"name": "Empty", "query": 'email:""'}
+    assert "text to look for" in api.post("saved_search/", view, status=400)["error"]
+
+
 @pytest.fixture
 def bluth(api: Api, world: World) -> dict[str, str]:
     """A lead with everything a query may look for."""

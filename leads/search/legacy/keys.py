@@ -48,6 +48,8 @@ _PLACES = ("address", "city", "state", "zipcode", "zip", "country", "address_1",
 _POINTS = {"email": "email", "email_address": "email", "contact_email": "email", "phone": "phone", "phone_number": "phone", "contact_phone": "phone"}  # fmt: skip
 # What makes a text that is asked of contacts a query, not words.
 CONTACT_KEYS = (*_POINTS, "name", "title", "lead_id")
+# What scripts look for as a form was filled in: left empty, nobody has it.
+_ASKED_BY_FORMS = (*_POINTS, "name", "title", "url", "company", "contact", "contact_name")
 NOTHING = {"type": "match_all", "negate": True}
 Ask = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -95,6 +97,8 @@ class Keys:
         Raises `InvalidInput` for a key that is not known.
         """
         name = key.lower()
+        if self.lists and not given.strip() and operator in ":=" and name in _ASKED_BY_FORMS:
+            return dict(NOTHING)
         if name.startswith("custom."):
             return self._custom(key[7:], operator, given, of)
         if of != "lead":
