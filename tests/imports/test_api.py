@@ -104,6 +104,15 @@ def test_a_dry_run_writes_nothing_and_can_be_run_then(world: World, api: Api) ->
     api.post(f"import/{run['id']}/burn/", {}, status=400)
 
 
+def test_a_column_that_is_only_like_another_is_left_out_and_told(world: World, api: Api) -> None:
+    text = "custom_activity_type,lead_name,Pined,Date_Created\nQualifying call,Acme,yes,2024-01-31\n"
+    run = send(api, text)
+    assert (run["mapping"]["Pined"], run["mapping"]["Date_Created"]) == ("", "date_created")
+    assert run["notes"] == ["“Pined”: did you mean “pinned”? It is left out."]
+    assert send(api, text, mapping=json.dumps({"Pined": ""}))["notes"] == [], "it was left out on purpose"
+    assert send(api, text, mapping=json.dumps({"Pined": "pinned"}))["notes"] == []
+
+
 def test_leads_go_in(world: World, api: Api) -> None:
     run = send(api, "name,contact_email\nDelta,a@delta.example\nDelta,b@delta.example\n", "leads")
     work(world)

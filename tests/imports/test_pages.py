@@ -118,6 +118,18 @@ def test_leads_that_a_row_may_mean_are_one_click_away(world: World) -> None:
     assert "There is no lead “lead_nobody”." in shown, "what is no id is no link"
 
 
+def test_a_name_that_is_only_similar_is_offered_first_and_not_chosen(world: World) -> None:
+    client = signed_in(world.ours.admin)
+    page = upload(client, b"custom_activity_type,lead_name,Pined\nQualifying call,Acme,yes\n").headers["Location"]
+    offered = '<option value="">Leave out</option>\n          <optgroup label="Similar"><option value="pinned">pinned</option></optgroup>'
+    told = "“Pined”: did you mean “pinned”? It is left out."
+    shown = client.get(page).content.decode()
+    assert offered in shown and told in shown and '<option value="pinned" selected>' not in shown
+    chosen = {"target_0": "custom_activity_type", "target_1": "lead_name", "target_2": "pinned"}
+    shown = client.post(page, {"action": "refresh", **chosen}).content.decode()
+    assert told not in shown and shown.count('<option value="pinned" selected>') == 1
+
+
 def test_a_bad_file_comes_back_with_its_sentence(world: World) -> None:
     answer = upload(signed_in(world.ours.admin), b"")
     assert answer.status_code == 422 and not ImportRun.unscoped.exists()

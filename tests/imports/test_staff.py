@@ -81,6 +81,7 @@ def test_leads_and_contacts_go_in_as_a_member(world: World, staff: Client, model
 def test_a_bad_row_is_named_and_nothing_is_written(world: World, staff: Client) -> None:
     page = upload(staff, "activities/activity", GOOD + "Qualifying call,Nobody,s-2,\n", world.ours.admin)
     assert "There is no lead “Nobody”." in page.content.decode() and "confirm_form" not in page.context
+    assert [row.number for row in page.context["result"].invalid_rows] == [3], "the header is row 1"
     with scope(world.ours.organization):
         assert not Activity.objects.filter(external_id="s-1").exists()
 
