@@ -82,7 +82,10 @@ def types_for(actor: Membership) -> list[Any]:
 
 @dataclass
 class State:
-    """A search as it stands. `tree`: what the builder says. `whole`: with the simple filters. `error`: why it cannot run."""
+    """A search as it stands. `tree`: what the builder says. `whole`: with the simple filters. `error`: why it cannot run.
+
+    `view_sort`: the order of the Smart View, empty when it is by a field that is gone or that the actor may not see.
+    """
 
     actor: Membership
     kind: ListKind
@@ -96,6 +99,7 @@ class State:
     sort: str = ""
     columns: list[str] = field(default_factory=list)
     view: SmartView | None = None
+    view_sort: str = ""
     query: Query | None = None
     error: str = ""
 
@@ -162,7 +166,7 @@ class State:
             return False
         saved = from_tree(view.query, self.actor, self.source, object_types(self.types))
         same = Writer(self.actor, object_types(self.types)).query(saved, self.source) == self.whole
-        return not (same and view.text == self.text and view.sort == self.sort and view.columns == self.columns)
+        return not (same and view.text == self.text and self.view_sort == self.sort and view.columns == self.columns)
 
     def page(self, after: str, limit: int) -> Page | None:
         """Return a page of ids; None when the search cannot run, for which `error` says why."""
@@ -227,12 +231,13 @@ def read_state(actor: Membership, kind: ListKind, given: Any) -> State:
     written = Writer(actor, known).query(root, source)
     whole = {**written, "queries": [*written["queries"], *filters.conditions()]}
     fresh = view is not None and "query" not in given and "r-m" not in given
+    order = view.sort if view and shown.sort_column(actor, source, view.sort.removeprefix("-")) else ""
     state = State(
         actor, kind, source, root, types, written, whole, filters,
         text=(view.text if view and fresh and "q" not in given else given.get("q", ""))[:500].replace("\x00", ""),
-        sort=given.get("sort", view.sort if view and fresh else ""),
+        sort=given.get("sort", order if fresh else ""),
         columns=_columns(given, view.columns if view and fresh else []),
-        view=view, error=error,
+        view=view, view_sort=order, error=error,
     )  # fmt: skip
     _check(state)
     return state

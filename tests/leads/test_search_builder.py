@@ -27,6 +27,7 @@ from leads.search.sources import source_named
 from leads.services import create_contact
 from leads.services.smart_views import save_smart_view
 from leads.views.state import decode_query, encode_query, object_types, types_for
+from tests.api.conftest import Api
 from tests.factories import PASSWORD, Tenant, World
 
 CUSTOM = "activity.custom_activity"
@@ -227,6 +228,21 @@ def test_a_saved_view_opens_the_builder_filled(ours: Tenant) -> None:
     text = page.content.decode()
     assert "<h1>Qualified" in text and 'name="r.0.1-v" value="50"' in text
     assert page.context["state"].columns == ["name", "contacts"] and not page.context["view_is_changed"]
+
+
+def test_a_view_in_the_order_of_a_field_that_is_hidden_or_gone_still_opens(ours: Tenant) -> None:
+    field = Api(ours.admin).post(
+        "custom_field/lead/", {"name": "Size", "type": "number", "viewable_with_roles": ["admin"]}
+    )["id"]
+    tree = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}]}
+    view = save_smart_view(ours.admin, name="By size", query=tree, sort=f"-{field}", shared=True)
+    address = f"{at(ours, 'leads:list')}?view={view.public_id}"
+    for role in ("admin", "user"):
+        answer = client_of(ours, role).get(address)
+        assert answer.status_code == 200 and "Acme" in answer.content.decode()
+        assert answer.context["view_is_changed"] is False
+    Api(ours.admin).call("DELETE", f"custom_field/lead/{field}/")
+    assert client_of(ours).get(address).status_code == 200
 
 
 def test_a_broken_address_says_so(ours: Tenant) -> None:
