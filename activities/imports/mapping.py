@@ -36,7 +36,7 @@ def guess_options(actor: Membership, run: ImportRun) -> dict[str, Any]:
     for earlier in _earlier_runs(actor, run):
         kept = earlier.options.get("mapping", {})
         alike = _columns(earlier.options.get("headers", ())) == _columns(headers)
-        if alike and ERROR_COLUMN in headers and earlier.started_at is not None:
+        if alike and ERROR_COLUMN in headers:
             found["continues"].append(earlier.pk)
         if alike and not found["remembered_from"]:
             found |= {key: earlier.options[key] for key in _REMEMBERED if key in earlier.options}

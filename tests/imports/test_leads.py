@@ -106,6 +106,16 @@ def test_a_failed_row_joins_the_lead_that_its_run_made(ours: Tenant, on_existing
     assert list(Contact.objects.filter(lead=made).values_list("name", flat=True)) == ["Ann"]
 
 
+def test_failed_rows_of_a_check_join_the_leads_that_the_import_makes_later(ours: Tenant) -> None:
+    checked = check(ours, ROWS)
+    failed = "".join(imports.failed_rows(checked)).replace("no address", "bo@d.example")
+    mended = imports.start_run(ours.admin, "leads", "failed.csv", io.BytesIO(failed.encode()))
+    imports.run_now(ours.admin, ImportRun.objects.get(pk=checked.pk))
+    mended = imports.run_now(ours.admin, imports.set_mapping(ours.admin, mended, {}), check=True)
+    assert imports.run_now(ours.admin, mended).counts == {"update": 1}
+    assert Lead.objects.get(name="Delta").contacts_count == 2
+
+
 def test_a_file_that_is_not_of_failed_rows_leaves_leads_alone(ours: Tenant) -> None:
     import_text(ours, ROWS)
     again = import_text(ours, ROWS.replace("no address", "bo@d.example"))
