@@ -1,4 +1,4 @@
-"""Which on-publish rules use a field of leads or contacts, and what becomes of them when it gets another kind."""
+"""Which on-publish rules and public forms use a field, and what becomes of them when it gets another kind or goes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crm.permissions import can_view_type
 from leads.queries_mentions import conditions_on, fits
 
 
-def mentions(actor: Membership, old: Field, new: Field) -> Iterator[Mention]:
+def mentions(actor: Membership, old: Field, new: Field | None) -> Iterator[Mention]:
     """Yield the rules that ask or set the field: by name those of types the actor sees, of the others the number."""
     others = 0
     for rule in PublishRule.objects.select_related("type").order_by("name", "pk"):
@@ -42,8 +42,8 @@ def mentions(actor: Membership, old: Field, new: Field) -> Iterator[Mention]:
         yield Mention(f"{others:,} {rules}", "", "of activity types you cannot see may fail.", "", True)
 
 
-def _can_be_set(actor: Membership, new: Field, value: Any) -> bool:
-    if is_of_another_kind(new, value):
+def _can_be_set(actor: Membership, new: Field | None, value: Any) -> bool:
+    if new is None or is_of_another_kind(new, value):
         return False
     try:
         new.kind.clean(value, new, Lookups(actor.organization), actor.zone)
@@ -52,8 +52,8 @@ def _can_be_set(actor: Membership, new: Field, value: Any) -> bool:
     return True
 
 
-def _effect(stops: bool, new: Field, values: list[Any]) -> str:
-    if stops:
+def _effect(stops: bool, new: Field | None, values: list[Any]) -> str:
+    if stops or new is None:
         return (
             "fails when it runs, and says so on its page, until it is changed. Activities are published all the same."
         )

@@ -1,4 +1,4 @@
-"""Which saved searches use a field of leads or contacts, and what becomes of them when it gets another kind."""
+"""Which saved searches use a field, and what becomes of them when it gets another kind or goes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def conditions_on(tree: Any, public_id: str) -> Iterator[str]:
             yield from conditions_on(part, public_id)
 
 
-def fits(condition: str, new: Field) -> bool:
-    """Return whether a condition on the field as it was can be asked of it as it will be.
+def fits(condition: str, new: Field | None) -> bool:
+    """Return whether a condition on the field as it was can be asked of it as it will be; of a field that is gone none can.
 
     Options and records that a condition names by id are others in any other kind.
     """
-    return condition not in ("term", "reference") and condition in ASKS[asks_of(new.kind)]
+    return new is not None and condition not in ("term", "reference") and condition in ASKS[asks_of(new.kind)]
 
 
-def mentions(actor: Membership, old: Field, new: Field) -> Iterator[Mention]:
+def mentions(actor: Membership, old: Field, new: Field | None) -> Iterator[Mention]:
     """Yield the Smart Views that use the field: by name those the actor may open, of the others the number."""
     rows = SmartView.objects.annotate(tree=Cast("query", TextField()), shown=Cast("columns", TextField()))
     used = Q(tree__contains=old.public_id) | Q(shown__contains=old.public_id) | Q(sort__contains=old.public_id)
@@ -49,27 +49,31 @@ def mentions(actor: Membership, old: Field, new: Field) -> Iterator[Mention]:
     others = {True: 0, False: 0}
     for pk, view in found.items():
         asked = list(conditions_on(view.query, old.public_id))
-        sorts = view.sort.removeprefix("-") == old.public_id
-        if not asked and not sorts and old.public_id not in view.columns:
+        sorts = view.sort.endswith(old.public_id)
+        if not asked and not sorts and not any(column.endswith(old.public_id) for column in view.columns):
             continue
-        stops = not all(fits(condition, new) for condition in asked) or (sorts and new.kind.hidden)
+        stops = not all(fits(condition, new) for condition in asked)
+        stops = stops or (sorts and new is not None and new.kind.hidden)
         if pk in seen:
             yield Mention(
-                "Smart View", view.name, effect(stops, bool(asked), new), f"smart-views/{view.public_id}/", stops
+                "Smart View", view.name, effect(stops, bool(asked), old, new), f"smart-views/{view.public_id}/", stops
             )
         else:
             others[stops] += 1
     for stops, number in others.items():
         if number:
             what = "Smart View of somebody else" if number == 1 else "Smart Views of others"
-            yield Mention(f"{number:,} {what}", "", effect(stops, True, new, several=number > 1), "", stops)
+            yield Mention(f"{number:,} {what}", "", effect(stops, True, old, new, several=number > 1), "", stops)
 
 
-def effect(stops: bool, asked: bool, new: Field, *, several: bool = False) -> str:
+def effect(stops: bool, asked: bool, old: Field, new: Field | None, *, several: bool = False) -> str:
     """Return what becomes of something that asks the field, or only shows it."""
     s = "" if several else "s"
     if stops:
-        return f"stop{s} with a message until the condition on {new.name} is changed, and so does what is built on it."
+        done = "changed" if new else "taken out"
+        return f"stop{s} with a message until the condition on {old.name} is {done}, and so does what is built on it."
+    if new is None:
+        return f"leave{s} it out."
     if asked:
         return f"go{'' if several else 'es'} on and read{s} the new values."
     return "leaves the column out." if new.kind.hidden else "shows the new values."

@@ -27,6 +27,7 @@ from crm.access import member_page
 from crm.customfields import services
 from crm.customfields.catalog import Use, catalog
 from crm.customfields.lookups import Lookups
+from crm.customfields.mentions import mentions
 from crm.customfields.sketches import sketch_use, with_sketch
 from crm.errors import InvalidInput, PlanLimitReached
 from crm.fieldkinds import many
@@ -160,6 +161,9 @@ def _editor(
         context["may_convert"] = may_convert
         context["converting"] = lines_of([use])[0].converting
         context["holding"] = services.records_holding(row)
+        if not use.field.shared:  # one of several places of a shared field goes; the field itself stays
+            context["mentions"] = list(mentions(request.actor, use.field, None))
+            context["home"] = reverse("settings_home", args=[slug]).removesuffix("settings/")
         context["holding_here"] = (
             services.records_holding_in(whose.fieldset, row) if use.field.shared else context["holding"]
         )

@@ -1,4 +1,4 @@
-"""Which tiles of reports use a field of leads or contacts, and what becomes of them when it gets another kind."""
+"""Which tiles of reports use a field, and what becomes of them when it gets another kind or goes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reporting.models import Tile
 from reporting.queries.reports import visible_tiles
 
 
-def mentions(actor: Membership, old: Field, new: Field) -> Iterator[Mention]:
+def mentions(actor: Membership, old: Field, new: Field | None) -> Iterator[Mention]:
     """Yield the tiles whose number asks the field: by name those of reports the actor sees, of the others the number."""
     rows = Tile.objects.select_related("report").annotate(told=Cast("options", TextField()))
     others = 0
@@ -24,7 +24,8 @@ def mentions(actor: Membership, old: Field, new: Field) -> Iterator[Mention]:
     labels = {tile.pk: asked.label for tile, asked in visible_tiles(actor, own)} if own else {}
     for tile in found:
         asked = list(conditions_on(tile.options, old.public_id))
-        of_it = old.public_id in tile.metric
+        # Its number, what it is split by, or whom it is attributed to.
+        of_it = old.public_id in tile.metric or old.public_id in map(str, tile.options.values())
         if not asked and not of_it:
             continue
         stops = of_it or not all(fits(condition, new) for condition in asked)

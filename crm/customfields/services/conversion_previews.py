@@ -9,7 +9,7 @@ from typing import Any
 from django.apps import apps
 
 from crm import ids
-from crm.customfields.catalog import Catalog, Field, catalog
+from crm.customfields.catalog import Field, catalog
 from crm.customfields.lookups import Lookups
 from crm.customfields.mentions import Mention, mentions
 from crm.customfields.services.changes import require_settled, use_for
@@ -109,7 +109,7 @@ def preview_conversion(
         dropped = _told(actor, seen.dropped.values())
     return Preview(
         plan, holding, seen.looked_at, seen.kept, seen.partly, seen.lost, changed, dropped,
-        tuple(_settings(actor, plan)), tuple(_mentions(actor, known, fieldset, plan)), tuple(labels),
+        tuple(_settings(actor, plan)), tuple(mentions(actor, plan.old, plan.new)), tuple(labels),
     )  # fmt: skip
 
 
@@ -182,14 +182,6 @@ def _settings(actor: Membership, plan: Plan) -> Iterable[str]:
         yield "The list of options goes. Their labels stay as words on the records that hold them."
     if new.kind.hidden:
         yield "Nobody sees it on pages any more: hidden fields are for the API and imports."
-
-
-def _mentions(actor: Membership, known: Catalog, fieldset: FieldSet, plan: Plan) -> Iterable[Mention]:
-    for use in known.uses(fieldset.pk):
-        if use.show_when and use.show_when["field"] == plan.old.id:
-            path = f"settings/fields/{fieldset.owner}/{use.field.public_id}/"
-            yield Mention("Field", use.field.name, "loses its rule and is always shown.", path, True)
-    yield from mentions(actor, plan.old, plan.new)
 
 
 # --- how far it is ----------------------------------------------------------------------------------------------------
