@@ -27,7 +27,9 @@ class Date(FieldKind):
         try:
             found = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text).date()
         except ValueError:
-            raise InvalidValue(f"{field.subject} must be a date such as 2024-01-31; {quoted(text)} is not one.") from None
+            raise InvalidValue(
+                f"{field.subject} must be a date such as 2024-01-31; {quoted(text)} is not one."
+            ) from None
         return found.isoformat()
 
     def form_field(self, use: Use, lookups: Lookups) -> forms.Field:
