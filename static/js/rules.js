@@ -25,9 +25,9 @@ function apply(form, { shown, hidden }) {
     }
   }
   // A heading goes with the last field of its section.
-  for (const heading of form.querySelectorAll("h4[data-section]")) {
+  for (const heading of form.querySelectorAll("[data-section]")) {
     let empty = true;
-    for (let next = heading.nextElementSibling; next && next.tagName !== "H4"; next = next.nextElementSibling) {
+    for (let next = heading.nextElementSibling; next && !/^H[2-4]$/.test(next.tagName); next = next.nextElementSibling) {
       if (!next.classList.contains("tp-ruled-out")) empty = false;
     }
     heading.classList.toggle("tp-ruled-out", empty);

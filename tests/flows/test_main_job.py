@@ -129,6 +129,30 @@ def test_an_untouched_form_leaves_nothing(live_app, sign_in) -> None:
     assert page.locator("article.tp-card").count() == 0
 
 
+def test_on_a_phone_the_line_about_the_draft_moves_no_button(live_app, sign_in) -> None:
+    page = sign_in(viewport={"width": 390, "height": 844})
+    make_lead(page, f"{live_app.url}/o/acme", "In the train")
+    page.keyboard.press("n")
+    page.keyboard.type("Note")
+    page.keyboard.press("Enter")
+    page.locator("form[data-activity-form] textarea").first.fill("said in a hurry")
+    page.get_by_role("button", name="Publish").click()
+    card = page.locator("article.tp-card", has_text="said in a hurry")
+    card.get_by_role("button", name="More for this Note").click()
+    card.get_by_role("link", name="Edit").click()
+    save = page.get_by_role("button", name="Save", exact=True)
+    save.wait_for()
+    text = page.locator("form[data-activity-form] textarea").first
+
+    def below() -> float:
+        return save.bounding_box()["y"] - text.bounding_box()["y"]
+
+    before = below()
+    text.fill("said in the train")
+    page.locator("[data-draft-line]", has_text=re.compile(r"\w")).wait_for()
+    assert below() == before
+
+
 def test_text_survives_a_server_that_dies(live_app, sign_in) -> None:
     page = sign_in()
     base = f"{live_app.url}/o/acme"
