@@ -182,13 +182,17 @@ def _asks_state(node: Any) -> bool:
     return any(_asks_state(child) for child in getattr(node, "nodes", ()))
 
 
-def _asks_entries(actor: Membership, node: Any, entries: frozenset[int]) -> bool:
-    """Return whether a node names a type of system entry (`entries`: their ids), or a field that only they have."""
+def _asks_entries(actor: Membership, node: Any, entries: frozenset[int], turned: bool = False) -> bool:
+    """Return whether a node names a type of system entry (`entries`: their ids), or a field that only they have.
+
+    `turned`: it stands in a group that is negated. “None of: Lead created …” names no entries to find.
+    """
+    turned ^= getattr(node, "negate", False)
     if not isinstance(node, Where):
-        return any(_asks_entries(actor, child, entries) for child in getattr(node, "nodes", ()))
+        return any(_asks_entries(actor, child, entries, turned) for child in getattr(node, "nodes", ()))
     if isinstance(node.field, CustomValue):
         return bool(owners := _type_ids(actor, node.field.fieldset_ids)) and owners <= entries
-    if node.field is _TYPE and isinstance(node.condition, OneOf) and not node.negate:
+    if node.field is _TYPE and isinstance(node.condition, OneOf) and not turned:
         return not entries.isdisjoint(int(number) for number in node.condition.values)
     return False
 

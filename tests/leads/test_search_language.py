@@ -176,6 +176,11 @@ def test_any_activity_is_what_somebody_did(ours: Tenant) -> None:
     assert listed({"type": "match_all"}) == logged_by_members
     assert own.pk in listed(names_it)
     assert own.pk not in listed({**names_it, "negate": True})
+    # A group that rules entries out finds none of another type either; what is ruled out twice is named.
+    assert listed({**either, "negate": True}) == logged_by_members
+    assert listed({**both(names_it, either), "negate": True}) == logged_by_members
+    twice = {**both({**names_it, "negate": True}, {**either, "negate": True}), "negate": True}
+    assert own.pk in listed(twice)
 
 
 def test_drafts_are_out_of_sight_unless_asked_for(ours: Tenant) -> None:
