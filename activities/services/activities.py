@@ -147,6 +147,7 @@ def update_activity(
     user: User | None = UNSET,
     contact: Contact | None = UNSET,
     activity_at: datetime | None = None,
+    by_start: bool = False,
     pinned: bool | None = None,
     external_id: str | None = UNSET,
     revision: int | None = None,
@@ -154,7 +155,8 @@ def update_activity(
 ) -> Activity:
     """Change an activity; `status` publishes or takes back to draft. Returns it as it is now.
 
-    Without `activity_at`, a meeting whose start changes moves along, unless somebody said otherwise when it happened.
+    Without `activity_at`, a meeting whose start changes moves along, unless somebody said otherwise when it happened;
+    `by_start` takes that back.
     `revision`: the one the actor saw; another one raises `Conflict`. Without `partial`, fields absent from `custom` are
     emptied. Nothing that differs, nothing written. Raises `Conflict` for an `external_id` that is taken.
     """
@@ -193,10 +195,9 @@ def update_activity(
         starts, started = start_of(known, kind, activity.values), start_of(known, kind, old_values)
         if activity_at is not None:
             activity.activity_at = activity_at
-        elif (
-            starts
-            and starts != started
-            and activity.activity_at in (started, activity.date_created, activity.published_at)
+        elif starts and (
+            by_start
+            or (starts != started and activity.activity_at in (started, activity.date_created, activity.published_at))
         ):
             activity.activity_at = starts
         if pinned is not None and pinned != (activity.pinned_at is not None):

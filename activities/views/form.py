@@ -203,6 +203,8 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
             if "activity_at" not in parts.about.changed_data:
                 # The box shows minutes, and nobody touched it: a meeting may move along with its start.
                 given["activity_at"] = None
+            else:
+                given["by_start"] = given["activity_at"] is None
             logged = logging.update_activity(
                 actor, activity, status="published", revision=_revision(request), partial=False, **given
             )

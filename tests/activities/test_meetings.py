@@ -91,3 +91,15 @@ def test_the_form_says_so_and_an_untouched_box_does_not_hold_it(
     }  # fmt: skip
     assert client.post(address, sent).status_code == 302
     assert Activity.objects.get(pk=held.pk).activity_at == then
+
+
+@pytest.mark.parametrize(("starts", "then"), [("2026-03-10T14:30", START), ("2026-03-11T14:30", LATER), ("", OTHER)])
+def test_a_box_that_was_emptied_takes_back_what_somebody_said(ours: Tenant, starts: str, then: datetime) -> None:
+    client, held = Client(), meeting(ours, START, activity_at=OTHER)
+    client.force_login(ours.user.user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    sent = {
+        field_id(ours, "title"): "Demo", field_id(ours, "starts_at"): starts, "activity_at": "",
+        "user": ours.user.user.public_id, "revision": str(held.revision),
+    }  # fmt: skip
+    assert client.post(f"/o/ours/activities/{held.public_id}/edit/", sent).status_code == 302
+    assert Activity.objects.get(pk=held.pk).activity_at == then
