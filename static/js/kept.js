@@ -76,6 +76,7 @@ function named(form) {
   const { key } = form.dataset;
   if (!key.endsWith("/new-")) return false;
   const sent = onTheirWay.get(like(key));
+  onTheirWay.delete(like(key)); // or an empty form opened later would take it for its own
   form.dataset.key = sent || `${key}${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`;
   return Boolean(sent);
 }
@@ -92,6 +93,27 @@ for (const moment of ["htmx:beforeSwap", "htmx:afterRequest"]) {
     drop(form.dataset.key);
     onTheirWay.delete(like(form.dataset.key));
   });
+}
+
+// A form sent without htmx leads to another page, which tells whether the text arrived. `SENT`: its key, in this tab.
+const SENT = "touchpoint:sent";
+
+function sent(key) {
+  try { sessionStorage.setItem(SENT, key); } catch { /* see above */ }
+}
+
+function arrived() {
+  let key = null;
+  if (!document.body.dataset.member) return; // the session ended: the text waits for whoever signs in again
+  try {
+    key = sessionStorage.getItem(SENT);
+    sessionStorage.removeItem(SENT);
+  } catch { /* see above */ }
+  if (!key) return;
+  const status = performance.getEntriesByType("navigation")[0]?.responseStatus;
+  const there = document.querySelector(`form[data-keep][data-key="${CSS.escape(`${like(key)}new-`)}"]`);
+  if (status === 422 && there) onTheirWay.set(like(key), key);
+  if (status === 422 ? there : status < 400 && !there) drop(key); // refused, the form has it
 }
 
 function keyIn(hash) {
@@ -211,6 +233,7 @@ function watch(form) {
   const soon = () => { clearTimeout(timer); timer = setTimeout(now, 300); };
   form.addEventListener("input", soon);
   form.addEventListener("change", soon);
+  form.addEventListener("submit", () => form.matches("[hx-post]") || sent(form.dataset.key));
   form.querySelector("[data-cancel]")?.addEventListener("click", () => { form.dataset.done = "yes"; drop(form.dataset.key); });
   offer(form, soon);
 }
@@ -226,4 +249,4 @@ document.addEventListener("htmx:load", (event) => watchAll(event.detail.elt));
 document.addEventListener("toggle", (event) => event.target.querySelector?.("form[data-keep]") && show(), true);
 window.touchpointKept = { button, drop, fill, headers, named, offer, put, show, snapshot, when };
 // Lists that are searched by typing take the place of their selects first.
-document.addEventListener("DOMContentLoaded", () => { show(); watchAll(document); });
+document.addEventListener("DOMContentLoaded", () => { arrived(); show(); watchAll(document); });

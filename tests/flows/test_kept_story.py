@@ -124,6 +124,47 @@ def test_a_new_contact_out_of_reach_is_offered_with_all_its_emails(page, leads) 
     assert page.evaluate(KEPT) == []
 
 
+def test_a_contact_saved_on_a_page_of_its_own_leaves_nothing_behind(page, leads) -> None:
+    page.goto(leads["Contact"])
+    panel = page.locator("#lead_contacts")
+    page.get_by_role("link", name="Add a contact").click()
+    panel.get_by_label("Name", exact=True).fill("Own Page")
+    page = closed(page)
+    page.goto(leads["Contact"])
+    page.get_by_role("link", name="Go on with it").click()
+    page.get_by_role("button", name="Take it").click()
+    page.get_by_label("Email", exact=True).first.fill("no address")
+    page.get_by_role("button", name="Save contact").click()
+    page.locator(".is-invalid").wait_for()
+    # Refused, the form has it, and nothing is offered.
+    assert page.locator("[data-draft-offer]").is_hidden()
+    page.get_by_label("Email", exact=True).first.fill("own@example.com")
+    page.get_by_role("button", name="Save contact").click()
+    page.locator(".tp-contact", has_text="Own Page").wait_for()
+    assert page.evaluate(KEPT) == []
+    assert page.locator("[data-kept-here]").is_hidden()
+
+
+def test_a_form_opened_after_a_refused_one_was_cancelled_keeps_nothing_while_it_is_empty(page, leads) -> None:
+    page.goto(leads["Contact"])
+    panel = page.locator("#lead_contacts")
+    page.get_by_role("link", name="Add a contact").click()
+    panel.get_by_label("Email", exact=True).fill("no address")
+    page.get_by_role("button", name="Save contact").click()
+    panel.locator(".is-invalid").wait_for()
+    page.wait_for_timeout(600)
+    page.get_by_role("link", name="Cancel").click()
+    page.locator("#contact_new").wait_for(state="hidden")
+    page.get_by_role("link", name="Add a contact").click()
+    name = panel.get_by_label("Name", exact=True)
+    name.press_sequentially("x")
+    page.wait_for_timeout(600)
+    assert len(page.evaluate(KEPT)) == 1
+    name.press("Backspace")
+    page.wait_for_timeout(600)
+    assert page.evaluate(KEPT) == []
+
+
 def test_a_new_lead_stays_while_the_server_is_out_of_reach_and_after(live_app, page) -> None:
     address = f"{live_app.url}/o/acme/leads/new/"
     page.goto(address)
