@@ -21,6 +21,14 @@ def render_page(
     return response
 
 
+def asking_page(request: HttpRequest) -> str:
+    """Return path and query of the page that htmx asks from; empty where none is told, or none of ours that can be read."""
+    try:
+        return str(request.htmx.current_url_abs_path or "") if request.htmx else ""
+    except ValueError:
+        return ""
+
+
 def toast(response: HttpResponse, text: str, level: str = "success", *, undo_url: str | None = None) -> HttpResponse:
     """Make htmx show a toast after the swap. `level`: success, info, warning, danger."""
     payload = {"text": text, "level": level, **({"undo_url": undo_url, "undo_label": "Undo"} if undo_url else {})}

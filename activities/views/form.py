@@ -31,7 +31,7 @@ from crm.customfields.forms import ValueForm, raw_input, value_form
 from crm.customfields.lookups import Lookups
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound, PlanLimitReached
 from crm.fieldkinds import many
-from crm.htmx import redirect_to, render_page, toast
+from crm.htmx import asking_page, redirect_to, render_page, toast
 from crm.permissions import authorize, can_edit_activity, can_log
 from leads.models import Contact, Lead
 from leads.queries import lead_for, survivor_of, visible_leads
@@ -230,7 +230,7 @@ def _publish(request: HttpRequest, lead: Lead, kind: TypeInfo, activity: Activit
         shown = names[:5] if rest else names
         words = f"{kind.name} published on {len(names)} leads: {', '.join(shown)}{rest}."
     page = reverse("leads:page", args=[request.organization.slug, lead.public_id])
-    at = (request.htmx.current_url_abs_path or page) if request.htmx else ""
+    at = (asking_page(request) or page) if request.htmx else ""
     alone = not at.startswith(page) or at.startswith(f"{page}log/")
     if alone and (len(done) > 1 or not request.htmx):
         # The next page says it; there a card stands in a timeline.

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from crm.access import member_page
 from crm.errors import InvalidInput, TooMuch
-from crm.htmx import redirect_to, render_page, trigger
+from crm.htmx import asking_page, redirect_to, render_page, trigger
 from crm.models import Membership, Team
 from leads import queries
 from leads.models import SmartView
@@ -38,7 +38,7 @@ def smart_views(request: HttpRequest) -> HttpResponse:
     views = _pinned(request.actor) or queries.smart_views_for(request.actor)[:UNPINNED]
     rows = [(view, view_url(view, slug)) for view in views]
     # The page that asks says where it is; all this decides is which line looks chosen. Reports have a `view` as well.
-    page = urlsplit(request.htmx.current_url_abs_path or "")
+    page = urlsplit(asking_page(request))
     here = f"{page.path}?view={QueryDict(page.query).get('view', '')}"
     return render(request, "leads/_smart_views.html", {"rows": rows, "here": here})
 

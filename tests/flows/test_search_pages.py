@@ -280,6 +280,7 @@ def test_views_are_pinned_ordered_and_counted(world: World) -> None:
         (at(ours, "leads:list"), 0),
         (at(ours, "reporting:overview") + f"?view={one}", 0),  # limits the report, and is not open
         ("::?", 0),
+        ("[", 0),
     ):
         opened = client.get(
             at(ours, "leads:smart_views"), headers={"HX-Request": "true", "HX-Current-URL": f"http://testserver{page}"}
