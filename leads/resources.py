@@ -16,7 +16,7 @@ from crm.imports.resource import CLEARED, CREATE, SKIP, UPDATE, SettledResource,
 from crm.models import ImportRow
 from crm.permissions import can_edit_field
 from leads.models import Contact, Lead
-from leads.queries import visible_leads
+from leads.queries import statuses, visible_leads
 from leads.services import (
     ADDRESS_PARTS,
     CHANNELS,
@@ -24,6 +24,7 @@ from leads.services import (
     create_contact,
     create_lead,
     lead_state,
+    status_named,
     update_contact,
     update_lead,
 )
@@ -96,6 +97,7 @@ class LeadResource(SettledResource):
         for lead in visible_leads(self.actor).filter(name_fold__any=names):
             self._by_name.setdefault(lead.name_fold, []).append(lead)
         self._continued = self._leads_of_continued_runs()
+        self._statuses = statuses()
         return self.judge(rows, self._whole, cells)
 
     def _leads_of_continued_runs(self) -> dict[str, Lead]:
@@ -169,8 +171,8 @@ class LeadResource(SettledResource):
         contact = self._contact(given)
         try:
             lead = create_lead(
-                self.actor, name=name, status=_plain(given.get("status", "")) or None, source="import",
-                description=_plain(given.get("description", "")), url=_plain(given.get("url", "")),
+                self.actor, name=name, status=status_named(_plain(given.get("status", "")), self._statuses),
+                source="import", description=_plain(given.get("description", "")), url=_plain(given.get("url", "")),
                 addresses=self._addresses(given, []) or [], contacts=[contact] if contact else [],
                 custom=self._custom(given, "custom."),
             )  # fmt: skip
@@ -182,9 +184,10 @@ class LeadResource(SettledResource):
         self.memory.new_leads[fold(name)] = lead.pk
         self._by_name.setdefault(fold(name), []).append(lead)
         verdict.verdict, verdict.object_id, verdict.label = CREATE, lead.pk, lead.name
+        people = Contact.objects.filter(lead=lead)
         verdict.before = {
             "date_updated": lead.date_updated.isoformat(),
-            "contacts": {row.pk: row.date_updated.isoformat() for row in Contact.objects.filter(lead=lead) if contact},
+            "contacts": {pk: at.isoformat() for pk, at in people.values_list("pk", "date_updated")} if contact else {},
         }
 
     def _add_to_made(self, verdict: Verdict, made: int, given: Mapping[str, str]) -> None:
@@ -206,6 +209,8 @@ class LeadResource(SettledResource):
         changes: dict[str, Any] = {key: _plain(given[key]) for key in parts if key in given}
         if changes.get("status") == "":
             raise InvalidInput(fields={"status": "A lead always has a status; it cannot be cleared."})
+        if "status" in changes:
+            changes["status"] = status_named(changes["status"], self._statuses)
         addresses = self._addresses(given, lead.addresses)
         if addresses is not None:
             changes["addresses"] = addresses

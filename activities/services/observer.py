@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -14,16 +15,17 @@ from activities.services.facts import count_published, refresh_facts
 from activities.services.merging import lock_activities_of, move_activities
 from crm import events
 from crm.customfields.catalog import catalog
-from crm.customfields.values import delete_index, index_rows, insert_index_many
+from crm.customfields.values import delete_index, index_rows_of, insert_index_many
 from crm.models import Event, Membership
 from leads.models import Lead, LeadStatus, Task
 
 
 def lead_created(actor: Membership, lead: Lead) -> None:
     """Put *Lead created* on the timeline, and the file it came from."""
-    log_system(actor, lead, "created", {"source": lead.source}, at=lead.date_created)
+    entries = {"created": {"source": lead.source}}
     if file := events.current_meta().get("file_name"):
-        log_system(actor, lead, "import", {"file_name": file}, at=lead.date_created)
+        entries["import"] = {"file_name": file}
+    _log_entries(actor, lead, entries, lead.date_created, is_new=True)
 
 
 def status_changed(actor: Membership, lead: Lead, old: LeadStatus, new: LeadStatus) -> None:
@@ -98,20 +100,31 @@ def lead_merged(
 
 def log_system(actor: Membership, lead: Lead, slug: str, fields: dict[str, str], at=None) -> Activity:
     """Write a system entry; no permission is asked, no event is written: the caller's tells of it."""
-    kind = type_catalog(actor.organization).builtin(slug)
-    assert kind is not None, "run manage.py sync_builtins"
+    return _log_entries(actor, lead, {slug: fields}, at or timezone.now())[0]
+
+
+def _log_entries(
+    actor: Membership, lead: Lead, entries: Mapping[str, dict[str, str]], at: datetime, *, is_new: bool = False
+) -> list[Activity]:
+    """Write system entries of a lead, by kind. `is_new`: the lead is of this transaction, so nobody else counts its."""
     known = catalog(actor.organization)
-    by_key = {use.field.builtin: str(use.field.id) for use in known.uses(kind.fieldset_id)}
-    values = {by_key[f"{slug}.{key}"]: value for key, value in fields.items() if value and f"{slug}.{key}" in by_key}
-    now = at or timezone.now()
-    activity = Activity.unscoped.create(
-        organization=actor.organization, lead=lead, type_id=kind.id, status=Activity.Status.PUBLISHED, values=values,
-        user=actor.user, created_by=actor.user, updated_by=actor.user, date_created=now, activity_at=now,
-        published_at=now, created_on=local_day(now, actor.organization),
-    )  # fmt: skip
-    insert_index_many(index_rows(known, lead.pk, activity.pk, values))
-    count_published([(activity.type_id, activity.lead_id, activity.activity_at)], system=True)
-    return activity
+    rows = []
+    for slug, fields in entries.items():
+        kind = type_catalog(actor.organization).builtin(slug)
+        assert kind is not None, "run manage.py sync_builtins"
+        keys = {use.field.builtin: str(use.field.id) for use in known.uses(kind.fieldset_id)}
+        values = {keys[key]: text for name, text in fields.items() if text and (key := f"{slug}.{name}") in keys}
+        rows.append(
+            Activity(
+                organization=actor.organization, lead=lead, type_id=kind.id, status=Activity.Status.PUBLISHED, values=values,
+                user=actor.user, created_by=actor.user, updated_by=actor.user, date_created=at, activity_at=at,
+                published_at=at, created_on=local_day(at, actor.organization),
+            )
+        )  # fmt: skip
+    Activity.unscoped.bulk_create(rows)
+    insert_index_many(index_rows_of(known, [(lead.pk, row.pk, row.values) for row in rows]))
+    count_published([(row.type_id, row.lead_id, row.activity_at) for row in rows], system=True, locked=is_new)
+    return rows
 
 
 def take_off(actor: Membership, entry: Activity) -> Event | None:

@@ -11,7 +11,15 @@ from leads.services.contacts import (
 )
 from leads.services.editing import EditedMeanwhile, marks
 from leads.services.index import CHANNELS, contact_points, search_text
-from leads.services.leads import ADDRESS_PARTS, Observer, create_lead, delete_lead, lead_state, update_lead
+from leads.services.leads import (
+    ADDRESS_PARTS,
+    Observer,
+    create_lead,
+    delete_lead,
+    lead_state,
+    status_named,
+    update_lead,
+)
 from leads.services.merging import MergePlan, merge_leads, plan_merge
 from leads.services.smart_views import delete_smart_view, save_smart_view
 from leads.services.statuses import COLORS, MOVED_AT_ONCE, create_status, delete_status, reorder_statuses, update_status
@@ -57,6 +65,7 @@ __all__ = [
     "restore_task",
     "save_smart_view",
     "search_text",
+    "status_named",
     "task_state",
     "update_contact",
     "update_lead",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from leads.models import Contact, Lead
 from leads.queries import visible_leads
 from leads.services.custom import Named, by_field_id
 from leads.services.editing import put_back, untouched
-from leads.services.index import CHANNELS, index_points, refresh_lead
+from leads.services.index import CHANNELS, add_points, index_points, refresh_lead
 from leads.services.states import origin
 
 
@@ -142,20 +142,39 @@ def contact_state(contact: Contact) -> dict[str, Any]:
 
 def add_contact(actor: Membership, lead: Lead, given: Mapping[str, Any]) -> Contact:
     """Write a contact of a lead; the caller locks the lead and refreshes it."""
-    known = catalog(actor.organization)
-    clean = _clean_contact(given)
-    custom = by_field_id(known.contact_uses, given.get("custom") or {})
-    lookups = Lookups(actor.organization, lead.pk)
-    values = clean_values(actor, known.contact_uses, custom, current={}, lookups=lookups, require=False, partial=True)
+    (contact,) = add_contacts(actor, lead, [new_contact(actor, given)], [given])
+    events.record_many(actor, [created(contact)])
+    return contact
+
+
+def new_contact(actor: Membership, given: Mapping[str, Any]) -> Contact:
+    """Return a contact with what does not depend on its lead, checked, not saved."""
     contact = Contact(
-        organization=actor.organization, lead=lead, values=values, created_by=actor.user, updated_by=actor.user, **clean
+        organization=actor.organization, created_by=actor.user, updated_by=actor.user, **_clean_contact(given)
     )
     _require_something(contact)
-    contact.save()
-    insert_index_many(index_rows(known, lead.pk, -contact.pk, values))
-    index_points(contact)
-    events.record(actor, "created", "contact", contact.pk, lead_id=lead.pk, after=contact_state(contact))
     return contact
+
+
+def add_contacts(
+    actor: Membership, lead: Lead, contacts: Sequence[Contact], given: Sequence[Mapping[str, Any]]
+) -> list[Contact]:
+    """Save new contacts of a lead with their custom fields; the caller refreshes the lead and writes the events."""
+    known = catalog(actor.organization)
+    for contact, told in zip(contacts, given, strict=True):
+        contact.lead = lead
+        contact.values = clean_values(
+            actor, known.contact_uses, by_field_id(known.contact_uses, told.get("custom") or {}), current={},
+            lookups=Lookups(actor.organization, lead.pk), require=False, partial=True,
+        )  # fmt: skip
+        contact.save(force_insert=True)
+        insert_index_many(index_rows(known, lead.pk, -contact.pk, contact.values))
+    add_points(contacts)
+    return list(contacts)
+
+
+def created(contact: Contact) -> events.EventRow:
+    return events.EventRow("created", "contact", contact.pk, contact.lead_id, after=contact_state(contact))
 
 
 def _require_something(contact: Contact) -> None:

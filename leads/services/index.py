@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from crm.fieldkinds import fold
@@ -31,8 +31,14 @@ def contact_points(contact: Contact) -> list[ContactPoint]:
 
 
 def index_points(contact: Contact) -> None:
+    """Make the index of a contact's emails, phones and urls agree with it."""
     ContactPoint.objects.filter(contact=contact).delete()
-    ContactPoint.unscoped.bulk_create(contact_points(contact))
+    add_points([contact])
+
+
+def add_points(contacts: Iterable[Contact]) -> None:
+    """Index the emails, phones and urls of contacts that have no index yet."""
+    ContactPoint.unscoped.bulk_create([point for contact in contacts for point in contact_points(contact)])
 
 
 def refresh_lead(lead: Lead) -> None:

@@ -22,10 +22,10 @@ from crm.models import Membership, User
 from crm.permissions import Perm, authorize, has
 from leads.models import Contact, Lead, LeadStatus, Task
 from leads.queries import statuses
-from leads.services.contacts import add_contact, contact_state
+from leads.services.contacts import add_contacts, contact_state, created, new_contact
 from leads.services.custom import Named, by_field_id
 from leads.services.editing import put_back, untouched
-from leads.services.index import current_search_text, refresh_lead
+from leads.services.index import current_search_text, search_text
 from leads.services.states import origin, task_state
 
 ADDRESS_PARTS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
@@ -84,16 +84,19 @@ def create_lead(
             require=True,
             partial=True,
         )
-        lead = Lead.objects.create(
+        lead = Lead(
             organization=actor.organization, name_fold=fold(clean["name"]), status=_status(status), values=values,
             created_by=created_by or actor.user, updated_by=actor.user, source=source,
             date_created=date_created or now, date_updated=now, **clean,
         )  # fmt: skip
+        people = [new_contact(actor, given) for given in contacts]
+        lead.contacts_count, lead.search_text = len(people), search_text(lead, people)
+        lead.save(force_insert=True)
         insert_index_many(index_rows(known, lead.pk, 0, values))
-        for given in contacts:
-            add_contact(actor, lead, given)
-        refresh_lead(lead)
-        events.record(actor, "created", "lead", lead.pk, lead_id=lead.pk, after=lead_state(lead))
+        if people:
+            add_contacts(actor, lead, people, contacts)
+        made = events.EventRow("created", "lead", lead.pk, lead.pk, after=lead_state(lead))
+        events.record_many(actor, [*(created(contact) for contact in people), made])
         observer().lead_created(actor, lead)
     return lead
 
@@ -196,9 +199,11 @@ def lead_state(lead: Lead) -> dict[str, Any]:
 
 
 def _status(given: LeadStatus | str | None) -> LeadStatus:
-    if isinstance(given, LeadStatus):
-        return given
-    known = statuses()
+    return given if isinstance(given, LeadStatus) else status_named(given, statuses())
+
+
+def status_named(given: str | None, known: Sequence[LeadStatus]) -> LeadStatus:
+    """Return the status of this id or label among `known`, the first without one; raises `InvalidInput`."""
     if not given:
         return known[0]
     number = ids.decode("stat", given)
