@@ -15,7 +15,7 @@ from crm.customfields.catalog import Catalog, Use, catalog
 from crm.customfields.lookups import Lookups
 from crm.models import Membership
 from crm.permissions import Perm, can_view_field, can_view_type, has
-from leads.search.language import CustomValue, MomentIn, Node, OneOf, Where
+from leads.search.language import CustomValue, IdIs, MomentIn, Node, OneOf, Where
 from leads.search.sources import BY_AND_WHEN, Column, Resolved, Scope, Source
 from leads.search.sql import Sql, both, either, fill, one_of, value
 
@@ -183,11 +183,13 @@ def _asks_state(node: Any) -> bool:
 
 
 def _asks_entries(actor: Membership, node: Any, entries: frozenset[int], turned: bool = False) -> bool:
-    """Return whether a node names a type of system entry (`entries`: their ids), or a field that only they have.
+    """Return whether a node names a type of system entry (`entries`: their ids), a field that only they have, or a record.
 
     `turned`: it stands in a group that is negated. “None of: Lead created …” names no entries to find.
     """
     turned ^= getattr(node, "negate", False)
+    if isinstance(node, IdIs):
+        return not turned
     if not isinstance(node, Where):
         return any(_asks_entries(actor, child, entries, turned) for child in getattr(node, "nodes", ()))
     if isinstance(node.field, CustomValue):

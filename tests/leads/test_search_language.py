@@ -176,6 +176,8 @@ def test_any_activity_is_what_somebody_did(ours: Tenant) -> None:
     assert listed({"type": "match_all"}) == logged_by_members
     assert own.pk in listed(names_it)
     assert own.pk not in listed({**names_it, "negate": True})
+    assert listed({"type": "id", "value": own.public_id}) == {own.pk}
+    assert listed({"type": "id", "value": own.public_id, "negate": True}) == logged_by_members
     # A group that rules entries out finds none of another type either; what is ruled out twice is named.
     assert listed({**either, "negate": True}) == logged_by_members
     assert listed({**both(names_it, either), "negate": True}) == logged_by_members
