@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import phonenumbers
 
@@ -25,9 +26,9 @@ def normal_phone(text: str) -> str:
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if parsed else text
 
 
-def shown_phone(text: str) -> str:
-    """Return an international number in groups (`+1 202-555-0143`); anything else as it was written."""
-    parsed = _parsed(text)
+def shown_phone(text: Any) -> Any:
+    """Return an international number in groups (`+1 202-555-0143`); anything else, a number of JSON too, as it was written."""
+    parsed = _parsed(text) if isinstance(text, str) else None
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL) if parsed else text
 
 

@@ -6,7 +6,6 @@ goes by is no event. Imports tell of none, and calls have none: those that are l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from activities.queries import TypeInfo
 from activities.queries.progress import FOLLOWED, progress_of
 from crm.customfields.catalog import Catalog
 from crm.customfields.lookups import Lookups
+from crm.fieldkinds import json_object
 from crm.models import Membership
 
 _OF_STATUS = {
@@ -56,5 +56,4 @@ def _said(actor: Membership, known: Catalog, kind: TypeInfo, values: Mapping[str
         for use in known.uses(kind.fieldset_id)
         if (key := use.field.builtin.partition(".")[2]) in _KEYS
     }
-    kept = json.loads(found.pop("more", None) or "{}")
-    return {**found, "status": kept.get("status") if isinstance(kept, dict) else None}
+    return {**found, "status": json_object(found.pop("more", None) or "").get("status")}

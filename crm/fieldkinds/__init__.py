@@ -21,7 +21,7 @@ from crm.fieldkinds.kind import (
     split_several,
 )
 from crm.fieldkinds.moments import Date, DateTime
-from crm.fieldkinds.texts import Email, Hidden, Phone, Text, Textarea, Url
+from crm.fieldkinds.texts import Email, Hidden, Phone, Text, Textarea, Url, json_object
 
 KINDS: dict[str, FieldKind] = {
     kind.slug: kind
@@ -33,6 +33,6 @@ KINDS: dict[str, FieldKind] = {
 
 __all__ = [
     "INDEXED_TEXT", "KINDS", "SECONDS", "Checkbox", "Choices", "Contact", "Date", "DateTime", "Email", "FieldKind", "Hidden",
-    "InvalidValue", "Number", "Phone", "Text", "Textarea", "Url", "User", "fold", "is_blank", "join_several", "many",
-    "plain", "quoted", "split_several", "time_words",
+    "InvalidValue", "Number", "Phone", "Text", "Textarea", "Url", "User", "fold", "is_blank", "join_several",
+    "json_object", "many", "plain", "quoted", "split_several", "time_words",
 ]  # fmt: skip

@@ -58,6 +58,22 @@ class Hidden(Textarea):
             raw = json.dumps(raw, ensure_ascii=False)
         return super().clean(raw, field, lookups, zone)
 
+    def clean_one(self, raw: Any, field: Field, lookups: Lookups, zone: ZoneInfo) -> str:
+        text = super().clean_one(raw, field, lookups, zone)
+        # Built-in kinds keep there what they have no field for, by its key; a file may say anything.
+        if field.builtin.endswith(".more") and not json_object(text):
+            raise InvalidValue(f"{field.subject} must be a JSON object, as Touchpoint exports it.")
+        return text
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the JSON object that a text holds; an empty one where it holds none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
 
 class Url(FieldKind):
     slug, label = "url", "URL"

@@ -22,6 +22,7 @@ from activities.services.bulk import Prepared, log_many
 from activities.services.facts import refresh_facts
 from activities.services.types import archive_type, update_type
 from crm import events
+from crm.customfields.catalog import catalog
 from crm.customfields.values import TABLES
 from crm.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from crm.models import Event, Role, UsageCounter
@@ -324,3 +325,15 @@ def test_entries_of_the_product_are_no_last_activity(ours: Tenant) -> None:
     assert Lead.objects.get(pk=lead.pk).last_activity_at == at
     refresh_facts([lead.pk])
     assert Lead.objects.get(pk=lead.pk).last_activity_at == at
+
+
+@pytest.mark.parametrize("kept", ["junk", "[1]", '"text"'])
+def test_an_email_with_anything_kept_beside_it_can_be_changed(ours: Tenant, kept: str) -> None:
+    """Files of earlier days were not asked what they write there."""
+    kind = type_catalog(ours.organization).builtin("email")
+    assert kind is not None
+    more = next(use for use in catalog(ours.organization).uses(kind.fieldset_id) if use.field.builtin == "email.more")
+    email = log_activity(ours.admin, ours.leads[0], kind, custom={"subject": "Hi"})
+    Activity.objects.filter(pk=email.pk).update(values=email.values | {str(more.field.id): kept})
+    changed = update_activity(ours.admin, email, custom={"subject": "Hello"})
+    assert "Hello" in changed.values.values() and changed.revision == email.revision + 1

@@ -21,3 +21,9 @@ NUMBERS = {
 @pytest.mark.parametrize("written", NUMBERS)
 def test_a_number_is_kept_read_and_placed(written: str) -> None:
     assert (normal_phone(written), shown_phone(written), phone_country(written)) == NUMBERS[written]
+
+
+@pytest.mark.parametrize("kept", [None, 5, True, [], {"a": 1}])
+def test_what_is_no_text_is_shown_as_it_is(kept: object) -> None:
+    """Clients of the API keep what they like as a `local_phone`."""
+    assert shown_phone(kept) is kept

@@ -409,6 +409,20 @@ def test_exported_leads_change_nothing_and_update_by_id(ours: Tenant) -> None:
     assert Lead.objects.filter(name="Bluth Company").count() == 1
 
 
+@pytest.mark.parametrize(("cell", "counts"), [
+    ("junk", {"error": 1}), ("[1]", {"error": 1}), ("[" * 9000, {"error": 1}), ('{"status": "sent"}', {"create": 1}),
+])  # fmt: skip
+def test_what_clients_keep_beside_an_email_is_read_as_it_is_exported(
+    ours: Tenant, cell: str, counts: dict[str, int]
+) -> None:
+    before = Activity.objects.count()
+    rows = [["custom_activity_type", "lead_name", "custom.Subject", "custom.More"], ["Email", "Acme", "Hi", cell]]
+    run = import_text(ours, csv_text(rows))
+    assert (run.counts, Activity.objects.count() - before) == (counts, counts.get("create", 0))
+    if counts != {"create": 1}:
+        assert "More must be a JSON object, as Touchpoint exports it." in errors_of(run)[0]
+
+
 # --- the resource itself ----------------------------------------------------------------------------------------------------
 def test_the_resource_answers_django_import_export(ours: Tenant) -> None:
     import tablib
