@@ -142,13 +142,14 @@ def _types(nodes: Sequence[Node]) -> list[str]:
     return []
 
 
-_NEVER_SEVERAL = {"feedback", "information", "onboarding", "advice", "news", "research", "training", "support"}
+_NEVER_SEVERAL = {"feedback", "information", "onboarding", "advice", "news", "research", "training", "support", "ran"}
 
 
 def plural_of(name: str) -> str:
     """Return what several of a type are called: names end like English nouns; those that do not stay as they are."""
     word = name.rpartition(" ")[2]
-    if word.lower() in _NEVER_SEVERAL:
+    # What happened (Lead created, Contract signed) is no noun.
+    if word.lower() in _NEVER_SEVERAL or re.search(r"..[^e]ed$", word):
         return name
     if not (word.isascii() and word.isalpha()) or re.search(r"(?<!s)s$", word, re.IGNORECASE):
         return name

@@ -412,5 +412,6 @@ def test_the_old_text_language_says_what_is_wrong(ours: Tenant, text: str) -> No
 
 def test_several_of_a_type_are_named_in_plural() -> None:
     named = {"Site visit": "Site visits", "Query": "Queries", "Survey": "Surveys", "Pitch": "Pitches", "SMS": "SMS", "POC": "POCs",
-             "Meetings": "Meetings", "Call (2)": "Call (2)", "Gespräch": "Gespräch", "Business": "Businesses", "NPS Feedback": "NPS Feedback"}  # fmt: skip
+             "Meetings": "Meetings", "Call (2)": "Call (2)", "Gespräch": "Gespräch", "Business": "Businesses", "NPS Feedback": "NPS Feedback",
+             "Lead created": "Lead created", "Leads merged": "Leads merged", "Rule ran": "Rule ran", "Feed": "Feeds", "Shed": "Sheds"}  # fmt: skip
     assert {name: plural_of(name) for name in named} == named
