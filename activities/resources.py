@@ -307,7 +307,7 @@ class _Chunk:
         # A file's `date_created` is when it occurred; without it a meeting happens when it starts.
         happened = happened or created or start_of(self.known, kind, values) or recorded
         verdict.verdict, verdict.object_type, verdict.counts = CREATE, "activity", kind.is_custom
-        verdict.label = f"{kind.name} · {self.leads.get(lead_id, '')}"
+        verdict.label, verdict.key = f"{kind.name} · {self.leads.get(lead_id, '')}", external
         if external:
             memory.new_externals.add(external)
         return Prepared(

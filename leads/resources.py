@@ -183,7 +183,7 @@ class LeadResource(SettledResource):
             ) from None
         self.memory.new_leads[fold(name)] = lead.pk
         self._by_name.setdefault(fold(name), []).append(lead)
-        verdict.verdict, verdict.object_id, verdict.label = CREATE, lead.pk, lead.name
+        verdict.verdict, verdict.object_id, verdict.label, verdict.key = CREATE, lead.pk, lead.name, fold(name)
         people = Contact.objects.filter(lead=lead)
         verdict.before = {
             "date_updated": lead.date_updated.isoformat(),

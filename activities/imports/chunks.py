@@ -206,11 +206,20 @@ def advance(run: ImportRun, deadline: float) -> bool:
 
 
 def _memory_of(run: ImportRun) -> Memory:
-    """Return what a run that goes on must know: the leads it has made, by name, and those whose first row failed."""
+    """Return what a run or check that goes on must know: what it made, and the leads whose first row failed."""
     memory = Memory()
-    if run.target == "leads" and run.rows_done and run.state == State.RUNNING:
-        made = ImportRow.objects.filter(run=run, verdict=CREATE, object_type="lead").values("object_id")
-        memory.made_leads = {fold(name): pk for pk, name in Lead.objects.filter(pk__in=made).values_list("pk", "name")}
+    if not run.rows_done:
+        return memory
+    made = ImportRow.objects.filter(run=run, verdict=CREATE)
+    if run.state == State.CHECKING:  # what it made is rolled back
+        told = made.filter(before__has_key="key").values_list("before", flat=True).iterator()
+        keys = {before["key"] for before in told if before}
+        memory.externals = keys if run.target == "activities" else set()
+        memory.made_leads = dict.fromkeys(keys, 0) if run.target == "leads" else {}
+    elif run.target == "leads":
+        leads = Lead.objects.filter(pk__in=made.filter(object_type="lead").values("object_id"))
+        memory.made_leads = {fold(name): pk for pk, name in leads.values_list("pk", "name")}
+    if run.target == "leads":
         columns = [header for header, target in run.options["mapping"].items() if target == "name"]
         failed = ImportRow.objects.filter(run=run, verdict=ERROR, cells__isnull=False).order_by("number")
         for number, cells in failed.values_list("number", "cells").iterator():
@@ -315,9 +324,9 @@ def _note(run: ImportRun, verdicts: list[Verdict], number: int, checking: bool) 
 
 
 def _shown(row: Verdict) -> dict[str, Any] | None:
-    """Return what a check tells of a row: what is made, or old and new."""
-    told: dict[str, Any] = {"changes": row.changes[:20]} if row.changes else {}
-    return told | ({"label": row.label[:200]} if row.label else {}) or None
+    """Return what a check tells of a row: what is made, or old and new; and what its later jobs must know."""
+    told: dict[str, Any] = {"changes": row.changes[:20], "label": row.label[:200], "key": row.key}
+    return {name: text for name, text in told.items() if text} or None
 
 
 def _plan_message(run: ImportRun) -> str:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from activities import imports
+from activities.imports import chunks
 from crm import events
 from crm.models import ImportRow, ImportRun
 from crm.tenancy import scope
@@ -175,3 +176,34 @@ def test_a_row_of_too_many_cells_comes_back_whole(ours: Tenant) -> None:
     run = import_text(ours, "name,description\nDelta, Inc,Anvils,and more\n")
     failed = "".join(imports.failed_rows(run)).splitlines()
     assert failed[1].startswith('Delta," Inc,Anvils,and more",The row has 4 cells but the header has 2.')
+
+
+@pytest.mark.parametrize(
+    ("target", "text", "counts"),
+    [
+        (
+            "leads",
+            "name,contact_name,contact_emails\nDelta,Ann,\nEps,Di,\nDELTA,Bo,\nFee,Cy,no\nFee,Di,\nFee,Ed,\n",
+            {"create": 2, "update": 1, "error": 3},
+        ),
+        (
+            "activities",
+            "custom_activity_type,lead_name,external_id\n"
+            + "".join(f"Qualifying call,Acme,{n % 3}\n" for n in range(6)),
+            {"create": 3, "skip": 3},
+        ),
+    ],
+)
+def test_a_check_that_hands_over_knows_what_its_earlier_jobs_would_have_made(
+    ours: Tenant, monkeypatch: pytest.MonkeyPatch, target: str, text: str, counts: dict[str, int]
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK", 2)
+    run = imports.start_run(ours.admin, target, "rows.csv", io.BytesIO(text.encode()))
+    imports.begin_check(ours.admin, imports.set_mapping(ours.admin, run, {}))
+    while not chunks.advance(ImportRun.objects.get(pk=run.pk), 0):  # its time is up after each chunk
+        continue
+    checked = ImportRun.objects.get(pk=run.pk)
+    rows = told(checked)
+    assert (checked.state, checked.counts) == ("checked", counts)
+    imports.run_now(ours.admin, checked)
+    assert told(checked) == rows
