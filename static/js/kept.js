@@ -95,25 +95,27 @@ for (const moment of ["htmx:beforeSwap", "htmx:afterRequest"]) {
   });
 }
 
-// A form sent without htmx leads to another page, which tells whether the text arrived. `SENT`: its key, in this tab.
+// A form sent without htmx leads to another page, which tells whether the text arrived. `SENT`: its key and page, in this tab.
 const SENT = "touchpoint:sent";
 
 function sent(key) {
-  try { sessionStorage.setItem(SENT, key); } catch { /* see above */ }
+  try { sessionStorage.setItem(SENT, JSON.stringify({ key, from: location.href.split("#")[0] })); } catch { /* see above */ }
 }
 
 function arrived() {
-  let key = null;
+  let found = null;
   if (!document.body.dataset.member) return; // the session ended: the text waits for whoever signs in again
   try {
-    key = sessionStorage.getItem(SENT);
+    found = JSON.parse(sessionStorage.getItem(SENT) || "null");
     sessionStorage.removeItem(SENT);
   } catch { /* see above */ }
-  if (!key) return;
-  const status = performance.getEntriesByType("navigation")[0]?.responseStatus;
-  const there = document.querySelector(`form[data-keep][data-key="${CSS.escape(`${like(key)}new-`)}"]`);
-  if (status === 422 && there) onTheirWay.set(like(key), key);
-  if (status === 422 ? there : status < 400 && !there) drop(key); // refused, the form has it
+  // Whoever came here another way, as after an error of the connection, has not sent it.
+  if (!found || document.referrer !== found.from) return;
+  const { responseStatus: status, redirectCount } = performance.getEntriesByType("navigation")[0] || {};
+  const start = like(found.key);
+  const refused = status === 422 && document.querySelector(`form[data-keep][data-key="${CSS.escape(`${start}new-`)}"]`);
+  if (refused) onTheirWay.set(start, found.key);
+  if (refused || (status < 400 && redirectCount)) drop(found.key); // refused, the form has it
 }
 
 function keyIn(hash) {

@@ -139,6 +139,14 @@ def test_a_contact_saved_on_a_page_of_its_own_leaves_nothing_behind(page, leads)
     # Refused, the form has it, and nothing is offered.
     assert page.locator("[data-draft-offer]").is_hidden()
     page.get_by_label("Email", exact=True).first.fill("own@example.com")
+    # Out of reach, it is kept, wherever one goes next.
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Save contact").click()
+    page.wait_for_timeout(600)
+    page.context.set_offline(False)
+    page.goto(leads["Contact"])
+    page.get_by_role("link", name="Go on with it").click()
+    page.get_by_role("button", name="Take it").click()
     page.get_by_role("button", name="Save contact").click()
     page.locator(".tp-contact", has_text="Own Page").wait_for()
     assert page.evaluate(KEPT) == []
