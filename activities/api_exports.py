@@ -35,9 +35,10 @@ from crm.refusals import refused_in_words
 from crm.tenancy import scope
 from leads.api_figures import add_figures
 from leads.api_objects import leads_json
-from leads.api_smart_views import limit_given, search_given
+from leads.api_smart_views import limit_given, search_given, sort_given
 from leads.legacy import legacy_leads
 from leads.queries import visible_leads
+from leads.search.order import sort_by
 from leads.search.run import count, parse, run
 
 router = Router(tags=["Import and export"])
@@ -123,11 +124,11 @@ def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
         raise InvalidInput(fields={"type": "Use leads or contacts."})
     query = body.query if isinstance(body.query, str) else ""
     wanted = search_given(body.query if isinstance(body.query, dict) else body.s_query)
-    if wanted and not isinstance(wanted.get("query"), Mapping):
+    if wanted and not (isinstance(wanted.get("query"), Mapping) and wanted["query"]):
         raise InvalidInput(fields={"s_query": "A search node is an object with a type, as in /data/search/."})
     asked = {
         "file": "leads", "format": body.format, "type": body.type, "text": query, "tree": wanted.get("query"),
-        "sort": body.sort or wanted.get("sort"), "results_limit": limit_given(body.results_limit, wanted.get("results_limit")),
+        "sort": sort_given(body.sort or wanted.get("sort")), "results_limit": limit_given(body.results_limit, wanted.get("results_limit")),
         "fields": body.fields or [], "include_activities": body.include_activities,
         "include_smart_fields": body.include_smart_fields,
     }  # fmt: skip
@@ -138,7 +139,9 @@ def export_leads(request: HttpRequest, body: LeadExportBody) -> Any:
 def _count(actor: Membership, asked: dict[str, Any], zone: Any) -> int:
     """Return how many leads an export will hold; refuses a search that cannot be read."""
     if asked["tree"]:
-        found = count(actor, parse(asked["tree"], actor))
+        query = parse(asked["tree"], actor)
+        sort_by(actor, query, asked["sort"])
+        found = count(actor, query)
     else:
         found = legacy_leads(actor, visible_leads(actor), asked["text"], zone)[0].count()
     limit = asked["results_limit"]

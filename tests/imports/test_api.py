@@ -222,6 +222,20 @@ def test_leads_come_out_as_close_asks(world: World, api: Api) -> None:
     assert "format" in api.post("export/lead/", {"format": "pdf"}, status=400)["field-errors"]
 
 
+def test_what_an_export_cannot_do_is_refused_when_it_is_asked_for(api: Api) -> None:
+    tree = {"type": "match_all"}
+    order = {"type": "regular_field", "object_type": "lead", "field_name": "last_communication_date"}
+    known = {**order, "field_name": "name"}
+    sort = [{"direction": "desc", "field": order}]
+    for refused in ({"query": tree, "sort": sort}, {"query": {}}, {"sort": sort}):
+        before = Event.unscoped.count()
+        assert api.post("export/lead/", {"format": "json", "s_query": refused}, status=400)["field-errors"], refused
+        assert Event.unscoped.count() == before
+    for sort, first in ((5, "Acme"), ([{"field": 5}], "Acme"), ([{"direction": "desc", "field": known}], "Cyberdyne")):
+        export = api.post("export/lead/", {"format": "json", "s_query": {"query": tree, "sort": sort}, "fields": ["name"]})
+        assert json.loads(fetch(api, export))[0] == {"name": first}
+
+
 def test_files_are_compressed_whatever_the_client_says(world: World, api: Api) -> None:
     """As Close's are: its clients unpack them, or have their library do it."""
     for path, body, kind in (
