@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from activities.models import PublishRule
+from activities.models import PublicForm, PublishRule
 from crm import ids
 from crm.customfields.catalog import Field
 from crm.customfields.lookups import Lookups
@@ -17,7 +17,13 @@ from leads.queries_mentions import conditions_on, fits
 
 
 def mentions(actor: Membership, old: Field, new: Field | None) -> Iterator[Mention]:
-    """Yield the rules that ask or set the field: by name those of types the actor sees, of the others the number."""
+    """Yield the rules that ask or set the field, and the forms that lose it: by name those of types the actor sees."""
+    yield from _rules(actor, old, new)
+    if new is None:
+        yield from _forms(actor, old)
+
+
+def _rules(actor: Membership, old: Field, new: Field | None) -> Iterator[Mention]:
     others = 0
     for rule in PublishRule.objects.select_related("type").order_by("name", "pk"):
         asked = list(conditions_on(rule.condition, old.public_id))
@@ -40,6 +46,16 @@ def mentions(actor: Membership, old: Field, new: Field | None) -> Iterator[Menti
     if others:
         rules = "on-publish rule" if others == 1 else "on-publish rules"
         yield Mention(f"{others:,} {rules}", "", "of activity types you cannot see may fail.", "", True)
+
+
+def _forms(actor: Membership, old: Field) -> Iterator[Mention]:
+    asking = [row for row in PublicForm.objects.select_related("type").order_by("title", "pk") if old.id in row.fields]
+    for form in asking:
+        if can_view_type(actor, form.type):
+            yield Mention("Public form", form.title, "asks for it no more.", f"settings/forms/{form.public_id}/")
+    if others := sum(not can_view_type(actor, form.type) for form in asking):
+        forms, ask = ("public form", "asks") if others == 1 else ("public forms", "ask")
+        yield Mention(f"{others:,} {forms}", "", f"of activity types you cannot see {ask} for it no more.", "")
 
 
 def _can_be_set(actor: Membership, new: Field | None, value: Any) -> bool:

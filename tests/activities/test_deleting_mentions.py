@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from activities.models import PublishRule
+from activities.models import PublicForm, PublishRule
+from activities.services.public_forms import create_form, opened
 from activities.services.rules import create_rule
+from activities.services.types import update_type
 from crm import events
 from crm.customfields import services
 from crm.customfields.catalog import catalog
@@ -106,6 +108,31 @@ def test_rules_fail_and_say_so(ours: Tenant, field: CustomField) -> None:
     gone(ours, field)
     publish(ours)
     assert PublishRule.objects.get(pk=rule.pk).last_error
+
+
+def test_public_forms_ask_for_it_no_more(ours: Tenant, field: CustomField) -> None:
+    given = {
+        "title": "Talk to us",
+        "fields": [ours.fields["CRM"], ours.fields["Users"], field.public_id],
+        "enabled": True,
+    }
+    form = create_form(ours.admin, ours.type_row.public_id, given)
+    create_form(ours.admin, ours.type_row.public_id, {**given, "title": "Others", "fields": given["fields"][:2]})
+    [mention] = told(ours, field)
+    assert (mention.what, mention.name, mention.path) == (
+        "Public form",
+        "Talk to us",
+        f"settings/forms/{form.public_id}/",
+    )
+    assert (mention.effect, mention.stops) == ("asks for it no more.", False)
+    update_type(ours.admin, ours.type_row, {"view_roles": [ours.admin.role_id]})
+    known = catalog(Organization.objects.get(pk=ours.organization.pk)).field_by_public_id(field.public_id)
+    assert known is not None
+    [mention] = mentions(ours.superuser, known, None)
+    assert (mention.what, mention.name, mention.path) == ("1 public form", "", "")
+    gone(ours, field)
+    asked = opened(PublicForm.objects.select_related("owner").get(pk=form.pk))
+    assert asked is not None and [use.field.name for use in asked.uses] == ["CRM", "Users"]
 
 
 @pytest.mark.parametrize("options", [{}, {"split": "{id}"}, {"filter": "asks"}, {"who": "{id}"}])

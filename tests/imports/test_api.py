@@ -232,7 +232,9 @@ def test_what_an_export_cannot_do_is_refused_when_it_is_asked_for(api: Api) -> N
         assert api.post("export/lead/", {"format": "json", "s_query": refused}, status=400)["field-errors"], refused
         assert Event.unscoped.count() == before
     for sort, first in ((5, "Acme"), ([{"field": 5}], "Acme"), ([{"direction": "desc", "field": known}], "Cyberdyne")):
-        export = api.post("export/lead/", {"format": "json", "s_query": {"query": tree, "sort": sort}, "fields": ["name"]})
+        export = api.post(
+            "export/lead/", {"format": "json", "s_query": {"query": tree, "sort": sort}, "fields": ["name"]}
+        )
         assert json.loads(fetch(api, export))[0] == {"name": first}
 
 
