@@ -22,6 +22,7 @@ from crm import ids
 from crm.api import lookups, moment, stamp, words
 from crm.customfields.catalog import Use, catalog
 from crm.errors import InvalidInput
+from crm.fieldkinds import json_object
 from crm.permissions import can_view_field
 from crm.phones import phone_country, shown_phone
 
@@ -100,7 +101,7 @@ def more_given(request: Any, slug: str, given: Mapping[str, Any], held: str | No
     said = {key: given[key] for key in extra.kept if key in given} if extra else {}
     if extra is None or not said:
         return None
-    kept = held_of(held)
+    kept = _held(held, extra)
     for key, value in said.items():
         if value is None or (key == "status" and value == "draft"):
             kept.pop(key, None)
@@ -109,10 +110,16 @@ def more_given(request: Any, slug: str, given: Mapping[str, Any], held: str | No
     return json.dumps(kept, ensure_ascii=False) if kept else ""
 
 
-def held_of(text: str | None) -> dict[str, Any]:
-    """Return what a hidden field holds."""
-    found = json.loads(text) if text else {}
-    return found if isinstance(found, dict) else {}
+def _held(text: str | None, extra: Extra | None) -> dict[str, Any]:
+    """Return what a hidden field holds, without what no client could have sent: files may write it as well."""
+    found = json_object(text or "")
+    return {key: value for key, value in found.items() if extra is None or _fits(value, extra.kept.get(key))}
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Return whether a value is of the shape of a key's default: a list, an object, or one value."""
+    kinds = (list, dict)
+    return isinstance(value, type(default)) if isinstance(default, kinds) else not isinstance(value, kinds)
 
 
 def _checked(request: Any, key: str, value: Any, extra: Extra) -> Any:
@@ -133,7 +140,7 @@ def check_body(slug: str, given: Mapping[str, Any], sender: str | None = None) -
     """Raise `InvalidInput` for what Close refuses of a kind. `sender`: an email's own, when it exists already."""
     if slug == "call" and str(given.get("recording_url") or "").lower().startswith("http:"):
         raise InvalidInput(fields={"recording_url": "The address of a recording must begin with https."})
-    if slug == "email" and given.get("status") in _SENDER_NEEDED and not (given.get("sender") or sender):
+    if slug == "email" and str(given.get("status")) in _SENDER_NEEDED and not (given.get("sender") or sender):
         raise InvalidInput(fields={"sender": f"An email with the status {given['status']} needs a sender."})
 
 
@@ -148,8 +155,8 @@ def direction_of(slug: str, given: Mapping[str, Any]) -> dict[str, str]:
 # --- what is answered -------------------------------------------------------------------------------------------------
 def shaped(slug: str, found: dict[str, Any], row: Any, asked: frozenset[str] | None) -> dict[str, Any]:
     """Return a built-in kind's keys: our fields' (`found`), and what Close's clients read besides."""
-    kept = held_of(found.pop(MORE, None))
     extra = EXTRAS.get(slug)
+    kept = _held(found.pop(MORE, None), extra)
     if extra is not None:
         more = {**extra.kept, **extra.fixed, **{key: value for key, value in kept.items() if key in extra.kept}}
         for key in extra.unasked:
@@ -263,7 +270,7 @@ def _state_in_words(request: Any, state: Mapping[str, Any]) -> dict[str, Any]:
         if not can_view_field(request.actor, use):
             continue
         if name == MORE:
-            known = {**EXTRAS[slug].kept, **held_of(value)} if slug in EXTRAS else {}
+            known = {**EXTRAS[slug].kept, **_held(value, EXTRAS[slug])} if slug in EXTRAS else {}
             found |= {
                 name: item for name, item in known.items() if item is not None and name not in EXTRAS[slug].unasked
             }

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from activities.models import Activity
+from activities.queries import type_catalog
+from crm import ids
+from crm.customfields.catalog import catalog
+from crm.tenancy import scope
 from tests.api.conftest import Api
+from tests.factories import World
 
 pytestmark = pytest.mark.django_db
 CALL = """direction status duration phone remote_phone remote_phone_formatted local_phone local_phone_formatted
@@ -192,3 +199,34 @@ def test_clients_are_told_the_writing_and_the_country(api: Api) -> None:
     assert (call["local_phone_formatted"], call["remote_country_iso"]) == ("+1 202-555-0143", "GB")
     bare = api.post("activity/call/", {"lead_id": lead["id"]})
     assert (bare["remote_phone_formatted"], bare["remote_country_iso"]) == (None, None)
+
+
+@pytest.mark.parametrize("path", ["email", "sms", "meeting", "call"])
+def test_a_status_that_is_no_word_is_refused(api: Api, path: str) -> None:
+    lead = api.post("lead/", {"name": "Bluth"})["id"]
+    for status in ([], {"a": 1}, ["sent"]):
+        body = {"lead_id": lead, "subject": "Hi", "text": "Hi", "title": "Hi", "status": status}
+        assert list(api.post(f"activity/{path}/", body, status=400)["field-errors"]) == ["status"]
+
+
+def test_what_a_file_wrote_into_the_hidden_field_breaks_no_list(api: Api, world: World) -> None:
+    lead = api.post("lead/", {"name": "Bluth"})["id"]
+    odd = {
+        "email": {"cc": 5, "envelope": [], "opens": "x"}, "meeting": {"attendees": 5, "status": ["a"]},
+        "call": {"local_phone": 16505550100, "voicemail_url": {}}, "sms": {"attachments": {"a": 1}, "local_phone": []},
+    }  # fmt: skip
+    for path, more in odd.items():
+        made = api.post(f"activity/{path}/", {"lead_id": lead, "subject": "Hi", "text": "Hi", "title": "Hi"})
+        with scope(world.ours.organization):
+            kind = type_catalog(world.ours.organization).builtin(path)
+            assert kind is not None
+            uses = catalog(world.ours.organization).uses(kind.fieldset_id)
+            key = next(str(use.field.id) for use in uses if use.field.builtin == f"{path}.more")
+            row = Activity.objects.get(pk=ids.decode("acti", made["id"]))
+            for text in (json.dumps(more), "no json", "[1]"):
+                row.values[key] = text
+                row.save(update_fields=["values"])
+                assert len(api.get(f"activity/{path}/?lead_id={lead}")["data"]) == 1, (path, text)
+                api.put(f"activity/{path}/{made['id']}/", {"date_created": "2026-01-02T00:00:00Z"})
+    assert len(api.get(f"activity/?lead_id={lead}&_type__in=Email,Call,SMS,Meeting")["data"]) == 4
+    assert api.get(f"event/?lead_id={lead}")["data"]
