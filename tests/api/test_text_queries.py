@@ -25,6 +25,14 @@ def test_turned_around_any_number_of_times(api: Api) -> None:
     assert listed(api, "sort:name " + "-" * 4001 + "Acme") == everybody[1:] == listed(api, "sort:name not --Acme")
 
 
+def test_a_day_with_a_name_ends_as_any_other_does(api: Api) -> None:
+    everybody = listed(api, "sort:name")
+    for query in ("created <= today", "created >= today", "created > yesterday", "created:today"):
+        assert listed(api, f"sort:name {query}") == everybody, query
+    for query in ("created > today", "created < today", "created <= yesterday", "created:yesterday"):
+        assert listed(api, query) == [], query
+
+
 def test_many_values_are_looked_up_at_once(api: Api, django_assert_num_queries: Any) -> None:
     assert listed(api, "status in (Nobody, POTENTIAL)") == listed(api, "status:potential") != []
     with django_assert_num_queries(2):  # the key, the statuses

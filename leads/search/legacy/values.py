@@ -50,7 +50,9 @@ def _instant(given: str, zone: ZoneInfo) -> str:
 
 
 def _just_after(moment: Any) -> Any:
-    """Return the end of a plain day, else the moment itself: a microsecond is below what clients send."""
+    """Return the end of a day, plain or named, else the moment itself: a microsecond is below what clients send."""
+    if isinstance(moment, dict) and "range" in moment:
+        return {**moment, "which": "end"}
     if isinstance(moment, str) and len(moment) == 10:
         return {"type": "fixed_local_date", "value": moment, "which": "end"}
     return moment
