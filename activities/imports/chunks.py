@@ -167,7 +167,8 @@ def advance(run: ImportRun, deadline: float) -> bool:
     waiting: list[Row] = []
     held = 0  # characters: a chunk of long texts has fewer rows
     checking = run.state == State.CHECKING
-    memory = _memory_of(run)
+    memory = Memory()
+    _remember(memory, run)
     while True:
         if position != run.rows_done:
             position = run.rows_done
@@ -205,11 +206,10 @@ def advance(run: ImportRun, deadline: float) -> bool:
             pace.breathe()
 
 
-def _memory_of(run: ImportRun) -> Memory:
-    """Return what a run or check that goes on must know: what it made, and the leads whose first row failed."""
-    memory = Memory()
+def _remember(memory: Memory, run: ImportRun) -> None:
+    """Put in what a run or check that goes on must know: what it made, and the leads whose first row failed."""
     if not run.rows_done:
-        return memory
+        return
     made = ImportRow.objects.filter(run=run, verdict=CREATE)
     if run.state == State.CHECKING:  # what it made is rolled back
         told = made.filter(before__has_key="key").values_list("before", flat=True).iterator()
@@ -225,7 +225,6 @@ def _memory_of(run: ImportRun) -> Memory:
         for number, cells in failed.values_list("number", "cells").iterator():
             for column in columns:
                 memory.failed_leads.setdefault(fold(" ".join((cells or {}).get(column, "").split())), number)
-    return memory
 
 
 @contextmanager
@@ -254,7 +253,8 @@ def settle(run_id: int, chunk: list[Row], position: int, checking: bool, memory:
                 if run.state != (State.CHECKING if checking else State.RUNNING):
                     return None
                 if run.rows_done != position:
-                    return run  # another worker was faster
+                    _remember(memory, run)  # another worker was faster, and made leads that this one has not seen
+                    return run
                 _note(run, _verdicts(run, chunk, checking, memory), len(chunk), checking)
                 if run.state == State.DONE:
                     events.record(

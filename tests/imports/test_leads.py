@@ -207,3 +207,21 @@ def test_a_check_that_hands_over_knows_what_its_earlier_jobs_would_have_made(
     assert (checked.state, checked.counts) == ("checked", counts)
     imports.run_now(ours.admin, checked)
     assert told(checked) == rows
+
+
+@pytest.mark.parametrize("checking", [True, False])
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_worker_that_was_overtaken_knows_the_leads_of_the_faster_one(
+    ours: Tenant, monkeypatch: pytest.MonkeyPatch, checking: bool, size: int
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK", 1)
+    rows = io.BytesIO(b"name,contact_name\nDelta,Ann\nDelta,Bo\nDelta,Cy\n")
+    run = imports.set_mapping(ours.admin, imports.start_run(ours.admin, "leads", "rows.csv", rows), {})
+    imports.begin_check(ours.admin, run) if checking else imports.begin_run(ours.admin, run, unchecked=True)
+    slow = ImportRun.objects.get(pk=run.pk)
+    for _ in range(size):
+        chunks.advance(ImportRun.objects.get(pk=run.pk), 0)  # its time is up after each chunk
+    chunks.advance(slow, float("inf"))
+    done = ImportRun.objects.get(pk=run.pk)
+    assert done.counts == {"create": 1, "update": 2} and done.rows_done == 3
+    assert Contact.objects.filter(lead__name="Delta").count() == (0 if checking else 3)
