@@ -118,7 +118,8 @@ class LeadResource(SettledResource):
                 self._one(verdict, given)
         except InvalidInput:
             if "id" not in given:
-                self.memory.new_failed.setdefault(fold(" ".join(given.get("name", "").split())), verdict.number)
+                verdict.key = fold(" ".join(given.get("name", "").split()))
+                self.memory.new_failed.setdefault(verdict.key, verdict.number)
             raise
 
     def _one(self, verdict: Verdict, given: dict[str, str]) -> None:

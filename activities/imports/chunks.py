@@ -220,11 +220,9 @@ def _remember(memory: Memory, run: ImportRun) -> None:
         leads = Lead.objects.filter(pk__in=made.filter(object_type="lead").values("object_id"))
         memory.made_leads = {fold(name): pk for pk, name in leads.values_list("pk", "name")}
     if run.target == "leads":
-        columns = [header for header, target in run.options["mapping"].items() if target == "name"]
-        failed = ImportRow.objects.filter(run=run, verdict=ERROR, cells__isnull=False).order_by("number")
-        for number, cells in failed.values_list("number", "cells").iterator():
-            for column in columns:
-                memory.failed_leads.setdefault(fold(" ".join((cells or {}).get(column, "").split())), number)
+        failed = ImportRow.objects.filter(run=run, verdict=ERROR, before__has_key="key").order_by("number")
+        for number, before in failed.values_list("number", "before").iterator():
+            memory.failed_leads.setdefault((before or {})["key"], number)
 
 
 @contextmanager
@@ -308,7 +306,7 @@ def _note(run: ImportRun, verdicts: list[Verdict], number: int, checking: bool) 
             (
                 run.organization_id, run.pk, row.number, row.verdict, row.object_type,
                 None if checking and (row.fresh or row.verdict == CREATE) else row.object_id, row.error, row.cells,
-                _shown(row) if checking else row.before,
+                _shown(row) if checking else row.before or _failed(row),
             )
             for row in verdicts
         ),
@@ -327,6 +325,11 @@ def _shown(row: Verdict) -> dict[str, Any] | None:
     """Return what a check tells of a row: what is made, or old and new; and what its later jobs must know."""
     told: dict[str, Any] = {"changes": row.changes[:20], "label": row.label[:200], "key": row.key}
     return {name: text for name, text in told.items() if text} or None
+
+
+def _failed(row: Verdict) -> dict[str, Any] | None:
+    """Return what later jobs of a run must know of a row that failed."""
+    return {"key": row.key} if row.verdict == ERROR and row.key else None
 
 
 def _plan_message(run: ImportRun) -> str:

@@ -82,7 +82,8 @@ class Verdict:
     counts: bool = False  # against the plan's activities of the month
     label: str = ""  # what a record is, for the check's list
     fresh: bool = False  # the record was made by an earlier row of the run
-    key: str = ""  # what later rows know a new record by: a lead's folded name, an activity's external id
+    # What later rows know a new record by, or one that was to be: a lead's folded name, an activity's external id.
+    key: str = ""
 
 
 @dataclass

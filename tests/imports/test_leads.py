@@ -225,3 +225,21 @@ def test_a_worker_that_was_overtaken_knows_the_leads_of_the_faster_one(
     done = ImportRun.objects.get(pk=run.pk)
     assert done.counts == {"create": 1, "update": 2} and done.rows_done == 3
     assert Contact.objects.filter(lead__name="Delta").count() == (0 if checking else 3)
+
+
+@pytest.mark.parametrize("checking", [True, False])
+def test_rows_wait_for_the_same_failed_ones_however_a_run_is_cut_into_jobs(
+    ours: Tenant, monkeypatch: pytest.MonkeyPatch, checking: bool
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK", 1)
+    text = "name,id,contact_emails\nDelta,lead_x,\nDelta,,\nEps,,,too many\nEps,,\nFee,,no\nFEE,,\n"
+    for deadline in (0, float("inf")):  # after each chunk its time is up, or never
+        Lead.objects.filter(name__in=["Delta", "Eps"]).delete()
+        run = imports.start_run(ours.admin, "leads", "rows.csv", io.BytesIO(text.encode()))
+        run = imports.set_mapping(ours.admin, run, {})
+        imports.begin_check(ours.admin, run) if checking else imports.begin_run(ours.admin, run, unchecked=True)
+        while not chunks.advance(ImportRun.objects.get(pk=run.pk), deadline):
+            continue
+        verdicts = [(number, verdict) for number, verdict, _ in told(run)]
+        assert verdicts == [(2, "error"), (3, "create"), (4, "error"), (5, "create"), (6, "error"), (7, "error")]
+        assert told(run)[-1][2] == "name: Row 6 of the same lead failed. Mend that one; this row is fine."
