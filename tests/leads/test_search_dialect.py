@@ -131,6 +131,24 @@ def called(ours: Tenant) -> Tenant:
     return ours
 
 
+def test_the_status_of_an_activity_is_read_as_far_as_it_is_known(called: Tenant) -> None:
+    _, bluth, cyber = called.leads
+    kinds = {slug: type_catalog(called.organization).builtin(slug) for slug in ("sms", "email", "meeting")}
+    with events.door("api"):
+        log_activity(called.admin, bluth, kinds["sms"], custom={"direction": "outbound", "text": "x"})
+        log_activity(called.admin, cyber, kinds["sms"], custom={"direction": "inbound", "text": "x"})
+        log_activity(called.admin, cyber, kinds["email"], custom={"direction": "outgoing", "subject": "x"})
+    for text, expected in {
+        "sms(status:sent)": ["Bluth"], "sms(status:inbox)": ["Cyberdyne"], "email(status:Sent)": ["Cyberdyne"],
+        "email(status:inbox)": [], "call(status:completed)": ["Acme"], "call(status:draft)": [], "note(status:published)": ["Bluth"],
+    }.items():  # fmt: skip
+        assert names(called, legacy.read(text, called.admin).tree) == expected, text
+    for text in ("meeting(status:completed)", "call(status:no-answer)", "email(status:scheduled)"):
+        with pytest.raises(InvalidInput) as refused:
+            legacy.read(text, called.admin)
+        assert "cannot be searched here. Use one of: " in refused.value.fields["query"], text
+
+
 def number(**bounds: Any) -> dict[str, Any]:
     return {"type": "number_range", **bounds}
 

@@ -187,13 +187,32 @@ class Keys:
 
     # --- keys that are names of fields --------------------------------------------------------------------------------
     def _of_related(self, name: str, operator: str, given: str, of: str) -> dict[str, Any]:
-        if of.startswith("activity") and name == "status":  # sent, answered …: every activity here happened
-            return {"type": "match_all"}
+        if of.startswith("activity") and name == "status":
+            return self._status_of_activity(given, of)
         if of == "contact" and name in _POINTS:
             return self._point(_POINTS[name], given, of)
         found = self._regular(name, operator, given, of)
         if found is None:
             raise InvalidInput(fields={"query": f"“{name}” is not a field of {of} this query language knows."})
+        return found
+
+    def _status_of_activity(self, given: str, of: str) -> dict[str, Any]:
+        """What went out was sent, what came in is in the inbox, a call is over. No search knows more of it, and says so."""
+        said = given.casefold()
+        ways = {"sent": "outgoing", "inbox": "incoming"} if of in ("activity.email", "activity.sms") else {}
+        if said in ways:
+            found = self._regular("direction", ":", ways[said], of)
+        elif said in ("draft", "published"):
+            found = self._regular("status", ":", said, of)
+        elif of == "activity.call" and said == "completed":
+            found = {"type": "match_all"}
+        else:
+            found = None
+        if found is None:
+            known = [*ways, *(["completed"] if of == "activity.call" else []), "draft", "published"]
+            raise InvalidInput(
+                fields={"query": f"“status:{given}” cannot be searched here. Use one of: {', '.join(known)}."}
+            )
         return found
 
     def _regular(self, name: str, operator: str, given: str, of: str) -> dict[str, Any] | None:
