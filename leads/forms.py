@@ -25,7 +25,10 @@ ADDRESS_LABELS = {
 class LeadForm(forms.Form):
     """A lead's own fields. Its addresses are rows beside it (`AddressRows`)."""
 
-    name = forms.CharField(label="Name", max_length=300, help_text="The company or customer.")
+    name = forms.CharField(
+        label="Name", max_length=300, help_text="The company or customer.",
+        error_messages={"required": "A lead needs a name."},
+    )  # fmt: skip
     status = forms.ChoiceField(label="Status", required=False)
     url = forms.CharField(label="Website", max_length=500, required=False)
     description = forms.CharField(label="Description", required=False, widget=forms.Textarea(attrs={"rows": 3}))

@@ -94,7 +94,7 @@ def test_what_is_wrong_stands_at_the_field_and_nothing_is_written(world: World, 
     lead = world.ours.leads[0]
     before = Event.unscoped.count()
     for key, given, words in (
-        ("name", {"name": " "}, "required"),
+        ("name", {"name": " "}, "A lead needs a name."),
         ("url", {"url": "no url at all"}, "no url at all"),
         ("name", {"name": "x" * 301}, "300"),
     ):
